@@ -1,0 +1,152 @@
+//! Whether a file can be loaded into this process, as far as its first bytes tell.
+
+use elf::abi::{EI_NIDENT, EM_386, EM_AARCH64, EM_NONE, EM_X86_64, ET_DYN};
+use elf::endian::NativeEndian;
+use elf::file::{Class, ELF32_EHDR_TAILSIZE, ELF64_EHDR_TAILSIZE, FileHeader, parse_ident};
+use elf::parse::ParseError;
+
+use crate::views::Look;
+
+/// The class of objects that this process is made of, and the bytes of their header behind `e_ident`.
+pub(crate) const CLASS: Class = if cfg!(target_pointer_width = "64") { Class::ELF64 } else { Class::ELF32 };
+pub(crate) const HEADER_TAIL: usize =
+    if cfg!(target_pointer_width = "64") { ELF64_EHDR_TAILSIZE } else { ELF32_EHDR_TAILSIZE };
+/// The machine of this process.
+const MACHINE: u16 = if cfg!(target_arch = "x86_64") {
+    EM_X86_64
+} else if cfg!(target_arch = "aarch64") {
+    EM_AARCH64
+} else if cfg!(target_arch = "x86") {
+    EM_386
+} else {
+    EM_NONE
+};
+
+/// Why a candidate is skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// It is not there, or may not be read.
+    Missing,
+    /// It cannot be opened.
+    Broken,
+    /// It is a directory, a FIFO or a device.
+    Irregular,
+    /// It is no ELF file, or one cut short: a linker script, an empty file.
+    NotElf,
+    /// Of the other class or another machine.
+    OtherMachine,
+    /// An ELF file that is not for sharing: a program at a fixed address, an object file.
+    NotShared,
+    /// Its path is longer than open(2) takes.
+    TooLong,
+    /// Its path has a `$ORIGIN`, `$LIB` or `$PLATFORM` in it, which ld.so would replace.
+    Token,
+}
+
+impl Skip {
+    /// For people.
+    pub const fn text(self) -> &'static [u8] {
+        match self {
+            Self::Missing => b"there is no readable file",
+            Self::Broken => b"it cannot be opened",
+            Self::Irregular => b"it is not a regular file",
+            Self::NotElf => b"it is not an ELF file of this byte order",
+            Self::OtherMachine => b"it is for another kind of machine",
+            Self::NotShared => b"it is not a shared object",
+            Self::TooLong => b"its path is too long",
+            Self::Token => b"its path has a dynamic string token",
+        }
+    }
+}
+
+/// What the header of a regular file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A shared object for this process.
+    Shared,
+    /// ELF for another class or machine: ld.so goes on to the next directory.
+    OtherMachine,
+    /// ELF for this machine, but not a shared object.
+    NotShared,
+    /// Anything else: ld.so stops with an error.
+    NotElf,
+}
+
+/// Judges the first bytes of a file as `open_verify` of elf/dl-load.c does.
+pub fn kind(bytes: &[u8]) -> Kind {
+    let Some((ident, rest)) = bytes.split_first_chunk::<EI_NIDENT>() else {
+        return Kind::NotElf;
+    };
+    let Some(tail) = rest.get(..HEADER_TAIL) else {
+        return Kind::NotElf;
+    };
+    let ident = match parse_ident::<NativeEndian>(ident) {
+        Ok(ident) if ident.1 == CLASS => ident,
+        Ok(_) | Err(ParseError::UnsupportedElfClass(_)) => return Kind::OtherMachine,
+        Err(_) => return Kind::NotElf,
+    };
+    match FileHeader::parse_tail(ident, tail) {
+        Ok(header) if header.e_machine != MACHINE => Kind::OtherMachine,
+        Ok(header) if header.e_type != ET_DYN => Kind::NotShared,
+        Ok(_) => Kind::Shared,
+        Err(_) => Kind::NotElf,
+    }
+}
+
+/// Whether what was seen can be handed to ld.so. `None` when nothing could be seen for want of descriptors.
+pub fn check(look: &Look) -> Option<Result<(), Skip>> {
+    Some(match look {
+        Look::Exhausted => return None,
+        Look::Missing => Err(Skip::Missing),
+        Look::Broken => Err(Skip::Broken),
+        Look::Irregular => Err(Skip::Irregular),
+        Look::File(bytes, len) => match kind(bytes.get(..*len).unwrap_or_default()) {
+            Kind::Shared => Ok(()),
+            Kind::OtherMachine => Err(Skip::OtherMachine),
+            Kind::NotShared => Err(Skip::NotShared),
+            Kind::NotElf => Err(Skip::NotElf),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::HEADER;
+    use elf::abi::{ET_EXEC, ET_REL};
+
+    /// The header of this very test program, which is a position-independent one.
+    fn own_header() -> [u8; HEADER] {
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        program[..HEADER].try_into().unwrap()
+    }
+
+    #[test]
+    fn of_this_machine_and_shared() {
+        assert_eq!(kind(&own_header()), Kind::Shared);
+        for (at, value, expected) in [
+            (0, b'!', Kind::NotElf),
+            (4, 3 - own_header()[4], Kind::OtherMachine),
+            (5, 3 - own_header()[5], Kind::NotElf),
+            (6, 2, Kind::NotElf),
+            (16, ET_EXEC as u8, Kind::NotShared),
+            (16, ET_REL as u8, Kind::NotShared),
+            (18, 0xf3, Kind::OtherMachine),
+        ] {
+            let mut header = own_header();
+            header[at] = value;
+            assert_eq!(kind(&header), expected, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_no_elf_file() {
+        let header = own_header();
+        for len in 0..EI_NIDENT + HEADER_TAIL {
+            assert_eq!(check(&Look::File(header, len)), Some(Err(Skip::NotElf)), "{len}");
+        }
+        assert_eq!(check(&Look::File(header, usize::MAX)), Some(Err(Skip::NotElf)));
+        assert_eq!(check(&Look::Irregular), Some(Err(Skip::Irregular)));
+        assert_eq!(check(&Look::Exhausted), None);
+    }
+}

@@ -1,0 +1,148 @@
+//! ld.so.cache: the paths that it gives for a soname (elf/dl-cache.c, sysdeps/generic/dl-cache.h; ld.so.cache(5)).
+//!
+//! ld.so searches the sorted entries by halving and weighs hardware capabilities. We only ask whether any entry of
+//! the name is there for this kind of object, so all entries are walked: it stays right on a cache in any order.
+
+use core::ffi::CStr;
+
+/// The new format: its first bytes, and the bytes of its header and of an entry.
+const MAGIC_NEW: &[u8] = b"glibc-ld.so.cache1.1";
+const HEADER_NEW: usize = 48;
+const ENTRY_NEW: usize = 24;
+
+/// The old format, likewise. Behind its entries it may hold a cache of the new one.
+const MAGIC_OLD: &[u8] = b"ld.so-1.7.0";
+const HEADER_OLD: usize = 16;
+const ENTRY_OLD: usize = 12;
+
+/// The flags of a library that this architecture may load (`_DL_CACHE_DEFAULT_ID`): FLAG_ELF_LIBC6 and the ABI's.
+const FLAGS: u32 = if cfg!(target_arch = "x86_64") {
+    0x303
+} else if cfg!(target_arch = "aarch64") {
+    0xa03
+} else {
+    0x003
+};
+
+/// The paths of a soname, in the cache's order. Damage ends the list.
+pub fn paths<'c>(cache: &'c [u8], soname: &'c [u8]) -> impl Iterator<Item = &'c CStr> {
+    let Cache { entries, size, strings } = Cache::new(cache).unwrap_or(Cache { entries: b"", size: 1, strings: b"" });
+    entries.chunks_exact(size).filter_map(move |entry| {
+        // Both formats begin an entry with flags, key and value.
+        let string = |at: usize| strings.get(number(entry, at)? as usize..);
+        let key = string(4)?;
+        // Most keys differ early: compare before looking for the closing NUL.
+        if number(entry, 0)? != FLAGS || key.strip_prefix(soname)?.first() != Some(&0) {
+            return None;
+        }
+        CStr::from_bytes_until_nul(string(8)?).ok()
+    })
+}
+
+/// The parts of a cache that matter.
+struct Cache<'c> {
+    /// The entries, and the bytes of one.
+    entries: &'c [u8],
+    size: usize,
+    /// What the offsets in an entry count from.
+    strings: &'c [u8],
+}
+
+impl<'c> Cache<'c> {
+    fn new(cache: &'c [u8]) -> Option<Self> {
+        if cache.starts_with(MAGIC_NEW) {
+            return Self::with(cache, HEADER_NEW, ENTRY_NEW, number(cache, 20)?, 0);
+        }
+        if !cache.starts_with(MAGIC_OLD) {
+            return None;
+        }
+        let count = number(cache, 12)?;
+        let end = (count as usize).checked_mul(ENTRY_OLD)?.checked_add(HEADER_OLD)?;
+        // ALIGN_CACHE: the new header has the alignment of the u64 in its entries.
+        let behind = end.checked_next_multiple_of(align_of::<u64>()).and_then(|at| cache.get(at..));
+        match behind {
+            Some(new) if new.starts_with(MAGIC_NEW) => Self::new(new),
+            _ => Self::with(cache, HEADER_OLD, ENTRY_OLD, count, end),
+        }
+    }
+
+    fn with(cache: &'c [u8], header: usize, size: usize, count: u32, strings: usize) -> Option<Self> {
+        let end = (count as usize).checked_mul(size)?.checked_add(header)?;
+        let entries = cache.get(header..)?;
+        let entries = cache.get(header..end).unwrap_or(entries);
+        Some(Self { entries, size, strings: cache.get(strings..)? })
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// A cache with a header and entries of this many bytes, whose offsets count from its start or from its strings.
+    fn cache(magic: &[u8], [header, size]: [usize; 2], from_strings: bool, entries: &[(u32, &str, &str)]) -> Vec<u8> {
+        let mut bytes = magic.to_vec();
+        bytes.resize(magic.len().next_multiple_of(4), 0);
+        bytes.extend(u32::to_ne_bytes(entries.len() as u32));
+        bytes.resize(header, 0);
+        let start = if from_strings { 0 } else { header + entries.len() * size };
+        let mut strings = Vec::new();
+        for (flags, key, value) in entries {
+            let base = start + strings.len();
+            bytes.extend(flags.to_ne_bytes());
+            bytes.extend((base as u32).to_ne_bytes());
+            bytes.extend(((base + key.len() + 1) as u32).to_ne_bytes());
+            bytes.resize(bytes.len() + size - ENTRY_OLD, 0);
+            strings.extend([key.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
+        }
+        bytes.extend(strings);
+        bytes
+    }
+
+    fn new(entries: &[(u32, &str, &str)]) -> Vec<u8> {
+        cache(MAGIC_NEW, [HEADER_NEW, ENTRY_NEW], false, entries)
+    }
+
+    fn old(entries: &[(u32, &str, &str)]) -> Vec<u8> {
+        cache(MAGIC_OLD, [HEADER_OLD, ENTRY_OLD], true, entries)
+    }
+
+    fn found(cache: &[u8], name: &str) -> Vec<std::string::String> {
+        paths(cache, name.as_bytes()).map(|path| path.to_str().unwrap().into()).collect()
+    }
+
+    #[test]
+    fn by_name_and_kind_in_each_format() {
+        let entries = [
+            (FLAGS, "libz.so.1", "/lib/v3/libz.so.1"),
+            (0x1, "libz.so.1", "/lib32/libz.so.1"),
+            (FLAGS, "libz.so.1", "/lib/libz.so.1"),
+            (FLAGS, "libz.so.10", "/lib/libz.so.10"),
+        ];
+        let mut both = old(&[]);
+        both.resize(both.len().next_multiple_of(8), 0);
+        both.extend(new(&entries));
+        for cache in [new(&entries), old(&entries), both] {
+            assert_eq!(found(&cache, "libz.so.1"), ["/lib/v3/libz.so.1", "/lib/libz.so.1"]);
+            assert_eq!(found(&cache, "libz.so"), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn damage_is_the_end_of_the_list() {
+        for whole in [new, old].map(|make| make(&[(FLAGS, "liba.so", "/liba.so"), (FLAGS, "libb.so", "/libb.so")])) {
+            for len in 0..whole.len() {
+                assert!(found(&whole[..len], "libb.so").is_empty(), "{len}");
+            }
+            let mut wild = whole;
+            for byte in &mut wild[12..] {
+                *byte = 0xff;
+            }
+            assert_eq!(found(&wild, "liba.so"), [""; 0]);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The functions that ld.so calls (rtld-audit(7)), and the one that nobody may.
+//!
+//! # Safety
+//!
+//! ld.so calls them one at a time, under its lock, with pointers of its own: `name` is a C string, a link_map one of an
+//! object that is loaded, and a cookie the link_map's address, since nobody here changes it.
+
+#![allow(unsafe_code)]
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint};
+
+use super::link_map::LoadedObject;
+use super::process::{Buffers, Process, Stage};
+use super::start::Start;
+use crate::path::PathBuf;
+
+/// LA_SER_ORIG and LA_SER_DEFAULT of link.h.
+const LA_SER_ORIG: c_uint = 0x01;
+const LA_SER_DEFAULT: c_uint = 0x40;
+/// LA_ACT_ADD of link.h.
+const LA_ACT_ADD: c_uint = 1;
+
+/// Something in the memory that ld.so maps with us.
+struct Static<T>(UnsafeCell<T>);
+
+// SAFETY: it is reached only from ld.so's callbacks, which ld.so makes one at a time.
+unsafe impl<T> Sync for Static<T> {}
+
+static PROCESS: Static<Process> = Static(UnsafeCell::new(Process::new()));
+static BUFFERS: Static<Buffers> = Static(UnsafeCell::new(Buffers::new()));
+static LOG_PATH: Static<PathBuf> = Static(UnsafeCell::new(PathBuf::new()));
+
+/// The state, for one callback.
+///
+/// # Safety
+///
+/// Only a callback may ask, once.
+unsafe fn process() -> &'static mut Process {
+    // SAFETY: callbacks don't overlap, and none keeps the reference.
+    unsafe { &mut *PROCESS.0.get() }
+}
+
+/// ld.so runs this before la_version, with what main gets.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char) = {
+    unsafe extern "C" fn init(count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
+        // SAFETY: they are a constructor's arguments.
+        let start = unsafe { Start::new(count, arguments, environment) };
+        // SAFETY: this is called once, so nobody else has it.
+        let log_path = unsafe { &mut *LOG_PATH.0.get() };
+        // SAFETY: it is called before all callbacks.
+        unsafe { process() }.start(&start, log_path);
+    }
+    init
+};
+
+/// The version of the auditing interface: ld.so's own, or 0 to be unloaded.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn la_version(version: c_uint) -> c_uint {
+    // SAFETY: this is a callback.
+    if unsafe { process() }.join(version) { version } else { 0 }
+}
+
+/// ld.so begins or ends a change of its objects.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn la_activity(_cookie: *const usize, activity: c_uint) {
+    if activity == LA_ACT_ADD {
+        // SAFETY: this is a callback.
+        unsafe { process() }.begin();
+    }
+}
+
+/// ld.so has mapped an object. No symbol bindings are asked for.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn la_objopen(link_map: usize, _namespace: c_long, _cookie: *const usize) -> c_uint {
+    // SAFETY: this is a callback.
+    let process = unsafe { process() };
+    // SAFETY: it is one of ld.so's link_maps.
+    let Some(object) = (unsafe { LoadedObject::new(link_map) }) else {
+        return 0;
+    };
+    if process.expects_loader() {
+        // SAFETY: after the program comes ld.so itself.
+        process.found_loader(unsafe { object.as_loader() });
+    }
+    process.opened(object);
+    0
+}
+
+/// ld.so looks for an object: the name or path to look for instead.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn la_objsearch(name: *const c_char, cookie: *const usize, flag: c_uint) -> *const c_char {
+    let stage = match flag {
+        LA_SER_ORIG => Stage::Origin,
+        LA_SER_DEFAULT => Stage::Default,
+        _ => return name,
+    };
+    // SAFETY: this is a callback.
+    let process = unsafe { process() };
+    // SAFETY: the cookie is that of the requesting object.
+    let link_map = unsafe { cookie.read() };
+    // SAFETY: and its value the address of that object's link_map.
+    let Some(requester) = (unsafe { LoadedObject::new(link_map) }) else {
+        return name;
+    };
+    // SAFETY: the name is a C string.
+    let asked = unsafe { CStr::from_ptr(name) };
+    // SAFETY: callbacks don't overlap. What is returned is read before the next one of the same stage.
+    let buffers = unsafe { &mut *BUFFERS.0.get() };
+    process.search(buffers, asked, requester, stage).map_or(name, CStr::as_ptr)
+}
+
+/// ld.so is about to unmap an object.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn la_objclose(cookie: *const usize) -> c_uint {
+    // SAFETY: the cookie is that of the object.
+    let link_map = unsafe { cookie.read() };
+    // SAFETY: and its value the address of its link_map.
+    if let Some(object) = unsafe { LoadedObject::new(link_map) } {
+        // SAFETY: this is a callback.
+        unsafe { process() }.closed(object);
+    }
+    0
+}
+
+/// Nothing here panics, but for a check in rustix that the kernel would have to be mad to fail. `cargo xtask test` looks
+/// for the locations of panics in a build that has them.
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(panic_locations)]
+    core::hint::black_box(_info.location());
+    loop {
+        #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+        // SAFETY: an undefined instruction ends the process.
+        unsafe {
+            core::arch::asm!("ud2")
+        };
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        unsafe {
+            core::arch::asm!("udf #0")
+        };
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading the declared directories, once.
+
+use core::mem::MaybeUninit;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::files::OPEN;
+use super::memory;
+use crate::catalogue::{ANY, Builder, Catalogue, Form};
+use crate::declared::{Entry, entries};
+use crate::environment::split_directory;
+use crate::log;
+use crate::path::PathBuf;
+
+/// The memory that a catalogue starts with, and the most it may take, in bytes. The kernel gives only what is used.
+const MEMORY: usize = 1 << 18;
+const MOST_MEMORY: usize = 1 << 26;
+
+/// Room for what getdents64(2) gives at once.
+pub type Buffer = [MaybeUninit<u8>; 1 << 15];
+
+/// Reads the names in all declared directories. What cannot be listed stays a candidate for every name; what does not
+/// exist is none.
+pub fn list(
+    declared: &'static [u8],
+    path: &mut PathBuf,
+    buffer: &mut Buffer,
+    sink: &mut impl log::Sink,
+) -> Catalogue<'static> {
+    let Some(mut builder) = memory::map(MEMORY).and_then(Builder::new) else {
+        return Catalogue::unlisted(declared);
+    };
+    for (entry, fit) in entries(declared) {
+        builder.listed_before(entry.at);
+        if let Err(problem) = fit {
+            log::ignored(sink, entry.path, problem);
+            continue;
+        }
+        if path.set(&[entry.path]).is_none() {
+            continue;
+        }
+        builder = match add(builder, entry, path, buffer) {
+            Ok(builder) => builder,
+            Err(full) => return full.finish(declared),
+        };
+    }
+    builder.listed_before(declared.len().saturating_add(1));
+    builder.finish(declared)
+}
+
+/// Adds an entry. `Err` with the builder as it is when the memory is full.
+fn add(
+    mut builder: Builder<'static>,
+    entry: Entry<'_>,
+    path: &mut PathBuf,
+    buffer: &mut Buffer,
+) -> Result<Builder<'static>, Builder<'static>> {
+    let flags = OPEN.union(OFlags::DIRECTORY);
+    let directory = match retry_on_intr(|| openat(CWD, path.as_c_str(), flags, Mode::empty())) {
+        Ok(directory) => directory,
+        Err(Errno::NOTDIR) => {
+            return match split_directory(entry.path) {
+                Some((_, name @ [_, ..])) => insert(builder, entry, name, Form::File),
+                _ => Ok(builder),
+            };
+        }
+        Err(Errno::ACCESS | Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
+            return insert(builder, entry, ANY, Form::InDirectory);
+        }
+        Err(_) => return Ok(builder),
+    };
+    let mut names = RawDir::new(&directory, buffer);
+    while let Some(next) = names.next() {
+        let Ok(found) = next else {
+            return insert(builder, entry, ANY, Form::InDirectory);
+        };
+        let name = found.file_name().to_bytes();
+        // A symbolic link may lead to anything; looking at the file tells.
+        let may_be_file = matches!(found.file_type(), FileType::RegularFile | FileType::Symlink | FileType::Unknown);
+        if may_be_file && name != b"." && name != b".." {
+            builder = insert(builder, entry, name, Form::InDirectory)?;
+        }
+    }
+    Ok(builder)
+}
+
+/// Adds a name, in more memory if need be. `Err` with the builder as it was when there is no more.
+fn insert(
+    mut builder: Builder<'static>,
+    entry: Entry<'_>,
+    name: &[u8],
+    form: Form,
+) -> Result<Builder<'static>, Builder<'static>> {
+    if builder.add(entry.at, name, form).is_some() {
+        return Ok(builder);
+    }
+    builder = builder.grow(|memory| {
+        let bytes = memory.len().saturating_mul(2).min(MOST_MEMORY);
+        memory::grow(memory, bytes)
+    });
+    match builder.add(entry.at, name, form) {
+        Some(()) => Ok(builder),
+        None => Err(builder),
+    }
+}

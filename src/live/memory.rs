@@ -1,0 +1,65 @@
+//! Anonymous memory from the kernel.
+//!
+//! # Safety
+//!
+//! The mappings made here are private, writable, and never unmapped, so they are `'static`; each is handed out once.
+
+#![allow(unsafe_code)]
+
+use core::{ptr, slice};
+
+use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap};
+
+use super::links::Link;
+
+/// A type of which zeroed memory is a value.
+///
+/// # Safety
+///
+/// It must be so, and the type's alignment must be less than a page's.
+pub unsafe trait Plain {}
+
+// SAFETY: 0 is a u8.
+unsafe impl Plain for u8 {}
+// SAFETY: it is two optional addresses, of which zero is none.
+unsafe impl Plain for Link {}
+
+/// Zeroed memory for `count` values. `None` when the kernel has none.
+pub fn map<T: Plain>(count: usize) -> Option<&'static mut [T]> {
+    let bytes = count.checked_mul(size_of::<T>())?;
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
+    let memory = unsafe { mmap_anonymous(ptr::null_mut(), bytes, protection, flags) }.ok()?;
+    // SAFETY: the mapping has room for `count` values, is aligned to a page, zeroed, writable, never unmapped, and
+    // nobody else knows of it.
+    Some(unsafe { slice::from_raw_parts_mut(memory.cast(), count) })
+}
+
+/// The same memory with room for `bytes`, perhaps elsewhere; as it was if the kernel has no more. It must be a whole
+/// mapping that [`map`] made, and not be known to anyone else: not even to a child that is forked meanwhile.
+pub fn grow(memory: &'static mut [u8], bytes: usize) -> &'static mut [u8] {
+    let (old, len) = (memory.as_mut_ptr(), memory.len());
+    // SAFETY: `memory` is the only reference to the mapping, and ends here.
+    match unsafe { mremap(old.cast(), len, bytes, MremapFlags::MAYMOVE) } {
+        // SAFETY: the mapping has that many bytes now, zeroed where it grew.
+        Ok(new) => unsafe { slice::from_raw_parts_mut(new.cast(), bytes) },
+        // SAFETY: the mapping is as it was.
+        Err(_) => unsafe { slice::from_raw_parts_mut(old, len) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grown_memory_keeps_its_bytes() {
+        let memory = map::<u8>(4096).unwrap();
+        memory.fill(7);
+        let memory = grow(memory, 1 << 22);
+        assert!(memory[..4096].iter().all(|&byte| byte == 7) && memory[4096..].iter().all(|&byte| byte == 0));
+        // More than any machine has.
+        assert!(map::<u8>(usize::MAX / 2).is_none());
+        assert_eq!(grow(memory, 1 << 60).len(), 1 << 22);
+    }
+}

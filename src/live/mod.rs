@@ -1,0 +1,32 @@
+//! The process that we live in. Everything that touches it is below here; what needs `unsafe` is in a file of its own.
+//!
+//! ld.so calls us while it holds its lock, one call at a time. But another thread may fork at any moment, and the child
+//! goes on with a copy of whatever half of our work was done: so what outlives a call is published whole, last.
+
+mod memory;
+
+mod link_map;
+
+mod links;
+
+mod objects;
+
+mod files;
+
+mod listing;
+
+mod standard_error;
+
+mod log_file;
+
+mod published;
+
+pub mod start;
+
+pub mod process;
+
+#[cfg(audit_so)]
+mod memory_functions;
+
+#[cfg(audit_so)]
+mod entry;

@@ -1,0 +1,71 @@
+//! The objects of this process, as a lookup sees them.
+
+use rustix::fs::{CWD, readlinkat_raw};
+
+use super::link_map::LoadedObject;
+use super::links::Links;
+use crate::environment::split_directory;
+use crate::outcome::Unsure;
+use crate::path::PathBuf;
+use crate::views::{Objects, SearchPaths};
+
+/// The objects of this process.
+pub struct LiveObjects<'p> {
+    /// The program.
+    pub main: LoadedObject,
+    /// Who loaded whom.
+    pub links: &'p Links,
+    /// LD_ORIGIN_PATH.
+    pub origin_path: &'p [u8],
+}
+
+impl Objects for LiveObjects<'_> {
+    type Id = LoadedObject;
+
+    fn main(&self) -> LoadedObject {
+        self.main
+    }
+
+    fn search_paths(&self, object: LoadedObject) -> SearchPaths<'_> {
+        object.search_paths()
+    }
+
+    fn loader(&self, object: LoadedObject) -> Result<Option<LoadedObject>, Unsure> {
+        self.links.loader(object)
+    }
+
+    /// As elf/dl-object.c and sysdeps/unix/sysv/linux/dl-origin.c determine it: for a library the directory that it
+    /// was opened from, for the program that of /proc/self/exe, or else LD_ORIGIN_PATH.
+    fn origin(&self, object: LoadedObject, into: &mut PathBuf) -> Result<Option<()>, Unsure> {
+        if object != self.main {
+            return match split_directory(object.name()) {
+                Some((directory, _)) if object.name().starts_with(b"/") => Ok(into.push(or_root(directory))),
+                _ => Err(Unsure::RelativeOrigin),
+            };
+        }
+        let start = into.len();
+        let readlink = |room: &mut [u8]| {
+            let len = readlinkat_raw(CWD, c"/proc/self/exe", &mut *room).ok()?;
+            // A target that fills the room was cut short.
+            (len < room.len()).then_some(len)
+        };
+        if into.push_with(readlink).is_some()
+            && let Some(program) = into.as_bytes().get(start..)
+            && program.starts_with(b"/")
+            && let Some((directory, _)) = split_directory(program)
+        {
+            let len = or_root(directory).len();
+            into.truncate(start.saturating_add(len));
+            return Ok(Some(()));
+        }
+        into.truncate(start);
+        let slashes = self.origin_path.iter().rev().take_while(|&&byte| byte == b'/').count();
+        let directory = self.origin_path.get(..self.origin_path.len().saturating_sub(slashes)).unwrap_or_default();
+        Ok((!self.origin_path.is_empty()).then(|| into.push(or_root(directory))).flatten())
+    }
+}
+
+/// A directory of which nothing is left without its slash is the root.
+fn or_root(directory: &[u8]) -> &[u8] {
+    if directory.is_empty() { b"/" } else { directory }
+}

@@ -1,0 +1,292 @@
+//! This process: what is known of it, and what ld.so is answered.
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use super::files::LiveFiles;
+use super::link_map::{LoadedObject, LoaderBase};
+use super::links::Links;
+use super::listing;
+use super::log_file::LogFile;
+use super::objects::LiveObjects;
+use super::published::Published;
+use super::start::{Start, keep};
+use crate::catalogue::Catalogue;
+use crate::environment::{Environment, Level};
+use crate::loader_image::LoaderImage;
+use crate::log::{self, Sink};
+use crate::lookup::{Asked, Lookup};
+use crate::outcome::{Outcome, Pass, Unsure};
+use crate::path::PathBuf;
+use crate::search::Search;
+use crate::tokens::has_token;
+
+/// At which stage of its search ld.so asks (`LA_SER_*` of link.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Before any search, with the name as it is asked for: LA_SER_ORIG.
+    Origin,
+    /// With a path in a default directory: LA_SER_DEFAULT.
+    Default,
+}
+
+impl Stage {
+    /// The answer of this stage: ld.so may still read that of the one when it asks for the other.
+    fn answer(self, [origin, later]: &mut [PathBuf; 2]) -> &mut PathBuf {
+        if self == Self::Origin { origin } else { later }
+    }
+}
+
+/// Room to work in, in static memory: a thread's stack may be small. It starts as zeros, which the file need not hold.
+pub struct Buffers {
+    path: PathBuf,
+    /// See [`Stage::answer`].
+    answers: [PathBuf; 2],
+    listing: listing::Buffer,
+}
+
+impl Buffers {
+    /// Zeros.
+    pub const fn new() -> Self {
+        Self {
+            path: PathBuf::new(),
+            answers: [PathBuf::new(), PathBuf::new()],
+            listing: [MaybeUninit::zeroed(); size_of::<listing::Buffer>()],
+        }
+    }
+}
+
+/// The state of the auditor. There is one, in static memory, which ld.so's lock guards.
+pub struct Process {
+    /// What was asked for; `None` when the auditor takes no part.
+    environment: Option<Environment<'static>>,
+    /// AT_PLATFORM.
+    platform: Option<&'static [u8]>,
+    /// Where ld.so is, and whether that had to be found out, since the program was started through it by name.
+    loader: Option<LoaderBase>,
+    explicit_loader: bool,
+    main: Option<LoadedObject>,
+    /// The object whose lookup came last: what is opened next was loaded for it.
+    requester: Option<LoadedObject>,
+    /// What is opened next was asked for by dlopen: ld.so gives it no loader.
+    opens_root: bool,
+    links: Links,
+    /// What was not decided at [`Stage::Origin`] may be at [`Stage::Default`].
+    net: bool,
+    catalogue: Published<Catalogue<'static>>,
+    image: Published<Option<LoaderImage<'static>>>,
+    files: LiveFiles,
+    log: LogFile,
+}
+
+impl Process {
+    /// Nothing is known yet.
+    pub const fn new() -> Self {
+        Self {
+            environment: None,
+            platform: None,
+            loader: None,
+            explicit_loader: false,
+            main: None,
+            requester: None,
+            opens_root: false,
+            links: Links::new(),
+            net: false,
+            catalogue: Published::new(),
+            image: Published::new(),
+            files: LiveFiles::new(),
+            log: LogFile::new(),
+        }
+    }
+
+    /// Takes in what the process was started with.
+    pub fn start(&mut self, start: &Start, log_path: &'static mut PathBuf) {
+        let environment = start.environment();
+        // A program with more rights than its caller is none of our business.
+        if start.secure || environment.disabled {
+            return;
+        }
+        let environment = keep(environment);
+        self.loader = start.loader;
+        self.explicit_loader = start.loader.is_none();
+        self.platform = Some(start.platform());
+        self.log.configure(environment.level, environment.log_file, log_path);
+        self.environment = Some(environment);
+        log::command_line(&mut self.log, start.arguments());
+        self.log.close();
+    }
+
+    /// Whether to take part, for ld.so that speaks this version of the auditing interface.
+    pub fn join(&mut self, version: u32) -> bool {
+        if self.environment.is_none() {
+            return false;
+        }
+        log::version(&mut self.log, version);
+        self.log.close();
+        true
+    }
+
+    /// ld.so begins to add objects: the next one is what dlopen was asked for, or the first of the program's.
+    pub fn begin(&mut self) {
+        self.opens_root = true;
+    }
+
+    /// Whether the next object that ld.so reports is itself, and is not known yet: after the program.
+    pub fn expects_loader(&self) -> bool {
+        self.main.is_some() && self.loader.is_none()
+    }
+
+    /// Where ld.so is, if the kernel did not say.
+    pub fn found_loader(&mut self, loader: Option<LoaderBase>) {
+        self.loader = loader;
+    }
+
+    /// ld.so has mapped an object. The first one is the program.
+    pub fn opened(&mut self, object: LoadedObject) {
+        let Some(main) = self.main else {
+            self.main = Some(object);
+            return;
+        };
+        if let Some(loader) = self.requester.take() {
+            let is_root = core::mem::take(&mut self.opens_root);
+            // The program's own RPATH is searched in any case.
+            let matters = loader != main && self.links.loader(loader) != Ok(None);
+            let has_rpath = loader != main && loader.search_paths().rpath.is_some();
+            if !is_root && (matters || has_rpath) {
+                self.links.insert(object, loader);
+            }
+        }
+    }
+
+    /// ld.so is about to unmap an object.
+    pub fn closed(&mut self, object: LoadedObject) {
+        self.links.remove(object);
+        if self.requester == Some(object) {
+            self.requester = None;
+        }
+    }
+
+    /// What ld.so shall look for in place of `name`. `None` for the name itself.
+    pub fn search<'b>(
+        &mut self,
+        buffers: &'b mut Buffers,
+        name: &CStr,
+        requester: LoadedObject,
+        stage: Stage,
+    ) -> Option<&'b CStr> {
+        self.log.forget_open();
+        let outcome = match stage {
+            Stage::Origin => self.at_origin(buffers, name, requester),
+            Stage::Default if self.net => self.at_default(buffers, name),
+            Stage::Default => return None,
+        };
+        self.log.close();
+        let answer = stage.answer(&mut buffers.answers);
+        match outcome {
+            Outcome::Redirect => Some(answer.as_c_str()),
+            Outcome::Bare(_) => {
+                let asked = Asked::new(name.to_bytes()).ok()?;
+                answer.set(&[asked.soname]).map(|()| answer.as_c_str())
+            }
+            Outcome::Pass(_) => None,
+        }
+    }
+
+    fn at_origin(&mut self, buffers: &mut Buffers, name: &CStr, requester: LoadedObject) -> Outcome {
+        self.requester = Some(requester);
+        self.net = false;
+        let verbose = self.log.level() >= Level::Info;
+        let outcome = match Asked::new(name.to_bytes()) {
+            Err(pass) => Outcome::Pass(pass),
+            Ok(_) if self.declared().is_empty() && !verbose => Outcome::Pass(Pass::NotDeclared),
+            Ok(asked) => {
+                let declared = self.is_declared(buffers, asked.soname);
+                // A log tells of libraries that nobody has, too, at the price of searching for them.
+                if !declared && !verbose {
+                    Outcome::Pass(Pass::NotDeclared)
+                } else {
+                    let outcome = self.look_up(buffers, Stage::Origin, |lookup, answer, log| {
+                        lookup.at_origin(asked, requester, answer, log)
+                    });
+                    self.net = declared && self.may_change(outcome);
+                    outcome
+                }
+            }
+        };
+        self.say(buffers, name, outcome, Stage::Origin);
+        outcome
+    }
+
+    /// Whether a lookup may come to something else where ld.so looks last.
+    fn may_change(&self, outcome: Outcome) -> bool {
+        match outcome {
+            // What we took for ld.so's own business may still come to nothing.
+            Outcome::Pass(Pass::Found(_) | Pass::Unsure(_)) => true,
+            // A path with tokens can be handed out only there.
+            Outcome::Pass(Pass::NoneFits) => has_token(self.declared()),
+            _ => false,
+        }
+    }
+
+    fn at_default(&mut self, buffers: &mut Buffers, candidate: &CStr) -> Outcome {
+        let outcome = self.look_up(buffers, Stage::Default, |lookup, answer, log| {
+            lookup.at_default(candidate.to_bytes(), answer, log)
+        });
+        if outcome == Outcome::Redirect {
+            self.say(buffers, candidate, outcome, Stage::Default);
+        }
+        outcome
+    }
+
+    fn say(&mut self, buffers: &mut Buffers, name: &CStr, outcome: Outcome, stage: Stage) {
+        let path = match outcome {
+            Outcome::Redirect => stage.answer(&mut buffers.answers),
+            _ => &mut buffers.path,
+        };
+        log::outcome(&mut self.log, name.to_bytes(), outcome, path.as_bytes());
+    }
+
+    fn look_up(
+        &mut self,
+        buffers: &mut Buffers,
+        stage: Stage,
+        ask: impl FnOnce(&mut Lookup<'_, LiveObjects<'_>, LiveFiles>, &mut PathBuf, &mut LogFile) -> Outcome,
+    ) -> Outcome {
+        if self.image.get().is_none() {
+            self.image.set(self.loader.and_then(LoaderBase::read_image));
+        }
+        let (Some(catalogue), Some(main), Some(environment)) = (self.catalogue.get(), self.main, &self.environment)
+        else {
+            return Outcome::Pass(Pass::NotDeclared);
+        };
+        let objects = LiveObjects { main, links: &self.links, origin_path: environment.origin_path };
+        let search = match self.image.get() {
+            // Its options may change the search, but not where it ends.
+            _ if self.explicit_loader && stage == Stage::Origin => Err(Unsure::ExplicitLoader),
+            None | Some(None) => Err(Unsure::LoaderImage),
+            Some(Some(image)) => Ok(Search {
+                objects: &objects,
+                files: &mut self.files,
+                image,
+                library_path: environment.library_path,
+                platform: self.platform.unwrap_or_default(),
+                path: &mut buffers.path,
+            }),
+        };
+        ask(&mut Lookup { search, catalogue }, stage.answer(&mut buffers.answers), &mut self.log)
+    }
+
+    /// Whether a name is declared. The directories are read on the first need.
+    fn is_declared(&mut self, buffers: &mut Buffers, soname: &[u8]) -> bool {
+        if self.catalogue.get().is_none() {
+            let declared = self.declared();
+            let catalogue = listing::list(declared, &mut buffers.path, &mut buffers.listing, &mut self.log);
+            self.catalogue.set(catalogue);
+        }
+        self.catalogue.get().is_some_and(|catalogue| catalogue.candidates(soname).next().is_some())
+    }
+
+    fn declared(&self) -> &'static [u8] {
+        self.environment.map(|environment| environment.declared).unwrap_or_default()
+    }
+}

@@ -1,0 +1,28 @@
+//! A value that is made once, and is there whole or not at all.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A value that is made once. A process that is forked while another thread stores it has it or lacks it, and makes
+/// it again then.
+pub struct Published<T> {
+    value: Option<T>,
+    whole: AtomicBool,
+}
+
+impl<T> Published<T> {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Self { value: None, whole: AtomicBool::new(false) }
+    }
+
+    /// The value, if it is there.
+    pub fn get(&self) -> Option<&T> {
+        if self.whole.load(Ordering::Acquire) { self.value.as_ref() } else { None }
+    }
+
+    /// Makes the value be there.
+    pub fn set(&mut self, value: T) {
+        self.value = Some(value);
+        self.whole.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,137 @@
+//! What the kernel put on the stack of a new process: arguments, environment, auxiliary vector.
+//!
+//! ld.so hands the constructors of an audit library the same three that main gets, before anything else is loaded, so
+//! nothing here needs /proc (glibc's elf/dl-init.c; execve(2), getauxval(3)).
+//!
+//! # Safety
+//!
+//! [`Start::new`] takes the pointers that a constructor gets. The strings stay mapped as long as the process lives, but
+//! programs overwrite them to change their title: whoever needs one later copies it.
+
+#![allow(unsafe_code)]
+
+use core::ffi::{CStr, c_char, c_int};
+
+use super::link_map::LoaderBase;
+use super::memory;
+use crate::environment::Environment;
+
+/// Entries of the auxiliary vector (linux/auxvec.h).
+const AT_BASE: usize = 7;
+const AT_PLATFORM: usize = 15;
+const AT_SECURE: usize = 23;
+
+/// The block of a new process.
+#[derive(Clone, Copy)]
+pub struct Start {
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+    /// Where the kernel mapped ld.so; `None` when ld.so itself is the program.
+    pub loader: Option<LoaderBase>,
+    /// The program has more rights than its caller.
+    pub secure: bool,
+    platform: *const c_char,
+}
+
+impl Start {
+    /// Reads the block of a constructor's arguments.
+    ///
+    /// # Safety
+    ///
+    /// The pointers are those that ld.so gives to a constructor, in that constructor.
+    pub unsafe fn new(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) -> Self {
+        let mut start = Self { arguments, environment, loader: None, secure: false, platform: core::ptr::null() };
+        let mut next = environment.cast::<usize>();
+        let mut word = || {
+            // SAFETY: the environment ends with a null pointer and the auxiliary vector with AT_NULL; no word behind
+            // that is read.
+            let word = unsafe { next.read() };
+            next = next.wrapping_add(1);
+            word
+        };
+        while word() != 0 {}
+        // In secure mode ld.so takes variables out, and leaves several null pointers behind the environment.
+        let mut kind = word();
+        while kind == 0 {
+            kind = word();
+        }
+        while kind != 0 {
+            let value = word();
+            match kind {
+                // SAFETY: it is AT_BASE.
+                AT_BASE => start.loader = unsafe { LoaderBase::new(value) },
+                AT_PLATFORM => start.platform = value as *const c_char,
+                AT_SECURE => start.secure = value != 0,
+                _ => {}
+            }
+            kind = word();
+        }
+        start
+    }
+
+    /// The arguments.
+    pub fn arguments(&self) -> impl Iterator<Item = &'static [u8]> {
+        // SAFETY: it is a null-terminated array of strings.
+        unsafe { strings(self.arguments) }
+    }
+
+    /// AT_PLATFORM, empty if there is none.
+    pub fn platform(&self) -> &'static [u8] {
+        if self.platform.is_null() {
+            return b"";
+        }
+        // SAFETY: the kernel put the string there; ld.so too keeps the pointer.
+        unsafe { CStr::from_ptr(self.platform) }.to_bytes()
+    }
+
+    /// The environment, as it is now.
+    pub fn environment(&self) -> Environment<'static> {
+        // SAFETY: it is a null-terminated array of strings.
+        Environment::read(unsafe { strings(self.environment) })
+    }
+}
+
+/// The environment with its values copied, so that a program that overwrites the block changes nothing. Without memory
+/// for that, as it is.
+pub fn keep(environment: Environment<'static>) -> Environment<'static> {
+    let values = [environment.declared, environment.library_path, environment.origin_path, environment.log_file];
+    let len = values.iter().fold(0usize, |len, value| len.saturating_add(value.len()));
+    let Some(mut rest) = (len > 0).then(|| memory::map::<u8>(len)).flatten() else {
+        return environment;
+    };
+    let mut copy = |value: &'static [u8]| -> &'static [u8] {
+        match core::mem::take(&mut rest).split_at_mut_checked(value.len()) {
+            Some((place, after)) => {
+                place.iter_mut().zip(value).for_each(|(place, byte)| *place = *byte);
+                rest = after;
+                place
+            }
+            None => value,
+        }
+    };
+    Environment {
+        declared: copy(environment.declared),
+        library_path: copy(environment.library_path),
+        origin_path: copy(environment.origin_path),
+        log_file: copy(environment.log_file),
+        ..environment
+    }
+}
+
+/// The strings of a null-terminated array.
+///
+/// # Safety
+///
+/// `next` points into such an array, whose strings live as long as the process.
+unsafe fn strings(mut next: *const *const c_char) -> impl Iterator<Item = &'static [u8]> {
+    core::iter::from_fn(move || {
+        // SAFETY: the terminator has not been passed.
+        let string = unsafe { next.read() };
+        if string.is_null() {
+            return None;
+        }
+        next = next.wrapping_add(1);
+        // SAFETY: it is a string of the array.
+        Some(unsafe { CStr::from_ptr(string) }.to_bytes())
+    })
+}

@@ -1,0 +1,196 @@
+//! What is said of a lookup: lines, derived from its outcome.
+//!
+//! People grep these logs, and have done so since the loader that this one follows: `ld library miss for NAME`,
+//! `searching...`, `found dynamically: PATH`, `not found.` and `RTLD: la_version(N)` are each a line of their own.
+
+use crate::candidate::Skip;
+use crate::declared::Problem;
+use crate::environment::Level;
+use crate::lookup::Witness;
+use crate::outcome::{Outcome, Pass, Place};
+
+/// Where lines go.
+pub trait Sink {
+    /// What is wanted.
+    fn level(&self) -> Level;
+    /// Takes some bytes of the log, as pieces to be joined.
+    fn write(&mut self, pieces: &[&[u8]]);
+}
+
+/// ld.so's question at the start: the version of its auditing interface.
+pub fn version(sink: &mut impl Sink, version: u32) {
+    if sink.level() >= Level::Info {
+        sink.write(&[b"RTLD: la_version(", Decimal::new(version).as_bytes(), b")\n"]);
+    }
+}
+
+/// The command line of the process.
+pub fn command_line<'a>(sink: &mut impl Sink, arguments: impl Iterator<Item = &'a [u8]>) {
+    if sink.level() >= Level::Info {
+        sink.write(&[b"cmdline:"]);
+        arguments.for_each(|argument| sink.write(&[b" ", argument]));
+        sink.write(&[b"\n"]);
+    }
+}
+
+/// An entry of REPLIT_LD_LIBRARY_PATH that is ignored.
+pub fn ignored(sink: &mut impl Sink, entry: &[u8], problem: Problem) {
+    if sink.level() >= Level::Warn {
+        sink.write(&[b"REPLIT_LD_LIBRARY_PATH: ignored \"", entry, b"\": ", problem.text(), b"\n"]);
+    }
+}
+
+/// What a lookup came to. `path` is what was handed out, or where ld.so finds the library.
+pub fn outcome(sink: &mut impl Sink, name: &[u8], outcome: Outcome, path: &[u8]) {
+    let level = sink.level();
+    match outcome {
+        Outcome::Redirect if level >= Level::Info => sink.write(&[b"found dynamically: ", path, b"\n"]),
+        Outcome::Pass(Pass::Missing | Pass::NoneFits) if level >= Level::Info => sink.write(&[b"not found.\n"]),
+        Outcome::Pass(Pass::Unsure(reason)) if level >= Level::Warn => {
+            sink.write(&[b"left to ld.so: ", name, b": ", reason.text(), b"\n"]);
+        }
+        Outcome::Bare(place) if level >= Level::Debug => {
+            sink.write(&[b"no such file: ", name, b": instead"]);
+            found(sink, place, path);
+        }
+        Outcome::Pass(Pass::Found(place)) if level >= Level::Debug => {
+            sink.write(&[b"left to ld.so: ", name]);
+            found(sink, place, path);
+        }
+        Outcome::Pass(Pass::Path) if level >= Level::Debug => pass(sink, name, b"it is a path"),
+        Outcome::Pass(Pass::GlibcFamily) if level >= Level::Debug => pass(sink, name, b"it is of the glibc family"),
+        Outcome::Pass(Pass::NotDeclared) if level >= Level::Debug => pass(sink, name, b"it is not declared"),
+        _ => {}
+    }
+}
+
+fn pass(sink: &mut impl Sink, name: &[u8], reason: &[u8]) {
+    sink.write(&[b"left to ld.so: ", name, b": ", reason, b"\n"]);
+}
+
+fn found(sink: &mut impl Sink, place: Place, path: &[u8]) {
+    sink.write(&[b": it is found by ", place.text(), b": ", path, b"\n"]);
+}
+
+/// A sink hears of what happens on the way.
+impl<S: Sink> Witness for S {
+    fn missed(&mut self, soname: &[u8]) {
+        if self.level() >= Level::Info {
+            self.write(&[b"ld library miss for ", soname, b"\nsearching...\n"]);
+        }
+    }
+
+    fn considered(&mut self, path: &[u8], verdict: Result<(), Skip>) {
+        if self.level() >= Level::Debug {
+            let text = verdict.map_or_else(Skip::text, |()| b"it fits");
+            self.write(&[b"  ", path, b": ", text, b"\n"]);
+        }
+    }
+}
+
+/// A number in decimal digits.
+pub struct Decimal {
+    digits: [u8; 10],
+    start: usize,
+}
+
+impl Decimal {
+    /// The digits of a number.
+    pub fn new(mut number: u32) -> Self {
+        let mut digits = [b'0'; 10];
+        let mut start = digits.len();
+        for (at, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' | (number % 10) as u8;
+            start = at;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        Self { digits, start }
+    }
+
+    /// The digits.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.start..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Unsure;
+    use std::{string::String, vec::Vec};
+
+    struct Lines(Level, Vec<u8>);
+
+    impl Sink for Lines {
+        fn level(&self) -> Level {
+            self.0
+        }
+        fn write(&mut self, pieces: &[&[u8]]) {
+            self.1.extend(pieces.concat());
+        }
+    }
+
+    fn lines(level: Level) -> String {
+        let mut sink = Lines(level, Vec::new());
+        version(&mut sink, 2);
+        command_line(&mut sink, [b"python3".as_slice(), b"main.py"].into_iter());
+        ignored(&mut sink, b"lib", Problem::Relative);
+        sink.missed(b"libx.so");
+        sink.considered(b"/a/libx.so", Err(Skip::NotElf));
+        sink.considered(b"/b/libx.so", Ok(()));
+        outcome(&mut sink, b"libx.so", Outcome::Redirect, b"/b/libx.so");
+        outcome(&mut sink, b"liby.so", Outcome::Pass(Pass::NoneFits), b"");
+        outcome(&mut sink, b"libz.so", Outcome::Pass(Pass::Found(Place::Cache)), b"/lib/libz.so");
+        outcome(&mut sink, b"libu.so", Outcome::Pass(Pass::Unsure(Unsure::ExplicitLoader)), b"");
+        outcome(&mut sink, b"/lib/libb.so", Outcome::Bare(Place::Runpath), b"/r/libb.so");
+        outcome(&mut sink, b"libc.so.6", Outcome::Pass(Pass::GlibcFamily), b"");
+        String::from_utf8(sink.1).unwrap()
+    }
+
+    #[test]
+    fn each_level_adds_to_the_one_below() {
+        assert_eq!(lines(Level::Off), "");
+        assert_eq!(
+            lines(Level::Warn),
+            "REPLIT_LD_LIBRARY_PATH: ignored \"lib\": it is not an absolute path\n\
+             left to ld.so: libu.so: the program was started through ld.so\n"
+        );
+        assert_eq!(
+            lines(Level::Info),
+            "RTLD: la_version(2)\n\
+             cmdline: python3 main.py\n\
+             REPLIT_LD_LIBRARY_PATH: ignored \"lib\": it is not an absolute path\n\
+             ld library miss for libx.so\n\
+             searching...\n\
+             found dynamically: /b/libx.so\n\
+             not found.\n\
+             left to ld.so: libu.so: the program was started through ld.so\n"
+        );
+        assert_eq!(
+            lines(Level::Debug),
+            "RTLD: la_version(2)\n\
+             cmdline: python3 main.py\n\
+             REPLIT_LD_LIBRARY_PATH: ignored \"lib\": it is not an absolute path\n\
+             ld library miss for libx.so\n\
+             searching...\n\
+             \x20 /a/libx.so: it is not an ELF file of this byte order\n\
+             \x20 /b/libx.so: it fits\n\
+             found dynamically: /b/libx.so\n\
+             not found.\n\
+             left to ld.so: libz.so: it is found by ld.so.cache: /lib/libz.so\n\
+             left to ld.so: libu.so: the program was started through ld.so\n\
+             no such file: /lib/libb.so: instead: it is found by RUNPATH: /r/libb.so\n\
+             left to ld.so: libc.so.6: it is of the glibc family\n"
+        );
+    }
+
+    #[test]
+    fn numbers() {
+        for number in [0, 7, 10, 4096, u32::MAX] {
+            assert_eq!(Decimal::new(number).as_bytes(), std::format!("{number}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A made-up world for tests: objects and files that exist nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+use std::string::String;
+use std::vec::Vec;
+
+use elf::abi::ET_DYN;
+
+use crate::candidate::{Kind, kind};
+use crate::loader_image::LoaderImage;
+use crate::outcome::Unsure;
+use crate::path::PathBuf;
+use crate::search::Search;
+use crate::views::{Files, HEADER, Look, Objects, SearchPaths};
+
+/// What an object says of itself.
+#[derive(Default)]
+pub struct Object {
+    pub rpath: Option<&'static str>,
+    pub runpath: Option<&'static str>,
+    pub no_default_libraries: bool,
+    /// Index of the object that needs it.
+    pub loader: Option<usize>,
+    /// What `$ORIGIN` means; `None` for nothing.
+    pub origin: Option<&'static str>,
+}
+
+/// The objects, by index. The first is the program.
+#[derive(Default)]
+pub struct MadeUpObjects(pub Vec<Object>);
+
+impl Objects for MadeUpObjects {
+    type Id = usize;
+
+    fn main(&self) -> usize {
+        0
+    }
+
+    fn search_paths(&self, object: usize) -> SearchPaths<'_> {
+        let object = &self.0[object];
+        SearchPaths {
+            rpath: object.rpath.map(str::as_bytes),
+            runpath: object.runpath.map(str::as_bytes),
+            no_default_libraries: object.no_default_libraries,
+        }
+    }
+
+    fn loader(&self, object: usize) -> Result<Option<usize>, Unsure> {
+        Ok(self.0[object].loader)
+    }
+
+    fn origin(&self, object: usize, into: &mut PathBuf) -> Result<Option<()>, Unsure> {
+        Ok(self.0[object].origin.and_then(|origin| into.push(origin.as_bytes())))
+    }
+}
+
+/// The files, by path; what was asked for; and what is remembered.
+#[derive(Default)]
+pub struct MadeUpFiles {
+    pub files: BTreeMap<String, Look>,
+    pub cache: Vec<u8>,
+    pub asked: Vec<String>,
+    remembered: BTreeMap<Vec<u8>, u32>,
+}
+
+impl MadeUpFiles {
+    /// A shared object for this machine at each path.
+    pub fn with_libraries(paths: &[&str]) -> Self {
+        let mut files = Self::default();
+        for path in paths {
+            files.files.insert((*path).into(), library());
+        }
+        files
+    }
+
+    fn directories(&self) -> BTreeSet<&str> {
+        let parents = |path: &'_ String| -> Vec<usize> { path.match_indices('/').map(|(at, _)| at + 1).collect() };
+        self.files.keys().flat_map(|path| parents(path).into_iter().map(move |end| &path[..end])).collect()
+    }
+}
+
+impl Files for MadeUpFiles {
+    fn look(&mut self, path: &CStr) -> Look {
+        let path = path.to_str().unwrap();
+        self.asked.push(path.into());
+        self.files.get(path).copied().unwrap_or(Look::Missing)
+    }
+
+    fn is_directory(&mut self, path: &CStr) -> bool {
+        let path = path.to_str().unwrap();
+        self.asked.push(path.into());
+        self.directories().contains(path)
+    }
+
+    fn recall(&self, directory: &[u8]) -> Option<u32> {
+        self.remembered.get(directory).copied()
+    }
+
+    fn remember(&mut self, directory: &[u8], value: u32) {
+        self.remembered.insert(directory.into(), value);
+    }
+
+    fn cache(&mut self, _: &CStr) -> Result<&[u8], Unsure> {
+        Ok(&self.cache)
+    }
+}
+
+/// A shared object for this machine.
+pub fn library() -> Look {
+    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let mut header: [u8; HEADER] = program[..HEADER].try_into().unwrap();
+    header[16..18].copy_from_slice(&ET_DYN.to_ne_bytes());
+    assert_eq!(kind(&header), Kind::Shared);
+    Look::File(header, HEADER)
+}
+
+/// A library for another class of machine.
+pub fn other_class() -> Look {
+    let Look::File(mut header, len) = library() else { unreachable!() };
+    header[4] = 3 - header[4];
+    Look::File(header, len)
+}
+
+/// A glibc 2.36 with two default directories.
+pub fn image() -> LoaderImage<'static> {
+    const STRINGS: &[u8] = b"/lib/\0/usr/lib/\0/etc/ld.so.cache\0lib\0ld.so (made up) stable release version 2.36.\n\0";
+    LoaderImage::read(|| std::iter::once(STRINGS)).unwrap()
+}
+
+/// A search of a process that began with `library_path`.
+pub fn search<'w>(
+    objects: &'w MadeUpObjects,
+    files: &'w mut MadeUpFiles,
+    image: &'w LoaderImage<'w>,
+    library_path: &'w str,
+    path: &'w mut PathBuf,
+) -> Search<'w, MadeUpObjects, MadeUpFiles> {
+    Search { objects, files, image, library_path: library_path.as_bytes(), platform: b"x86_64", path }
+}

@@ -1,0 +1,92 @@
+//! What a lookup comes to: one value, from which ld.so's answer, the log and every explanation derive.
+
+/// A step of ld.so's own search (ld.so(8)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The DT_RPATH of the requester, of its loaders, or of the program.
+    Rpath,
+    /// LD_LIBRARY_PATH.
+    LibraryPath,
+    /// The DT_RUNPATH of the requester.
+    Runpath,
+    /// ld.so.cache.
+    Cache,
+    /// The default directories.
+    Default,
+}
+
+impl Place {
+    /// For people.
+    pub const fn text(self) -> &'static [u8] {
+        match self {
+            Self::Rpath => b"RPATH",
+            Self::LibraryPath => b"LD_LIBRARY_PATH",
+            Self::Runpath => b"RUNPATH",
+            Self::Cache => b"ld.so.cache",
+            Self::Default => b"a default directory",
+        }
+    }
+}
+
+/// Why it cannot be known whether ld.so finds a library. The lookup is left to ld.so then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsure {
+    /// The program was started through an explicit ld.so, whose options nobody tells us.
+    ExplicitLoader,
+    /// The default directories could not be read from the running ld.so.
+    LoaderImage,
+    /// The process has more objects with an inherited RPATH than are remembered.
+    LoaderForgotten,
+    /// `$ORIGIN` of an object that was opened by a relative path: the working directory may be another by now.
+    RelativeOrigin,
+    /// ld.so.cache could not be read, or has been replaced since it was.
+    Cache,
+    /// No descriptor or no memory is left to look at files.
+    Exhausted,
+}
+
+impl Unsure {
+    /// For people.
+    pub const fn text(self) -> &'static [u8] {
+        match self {
+            Self::ExplicitLoader => b"the program was started through ld.so",
+            Self::LoaderImage => b"the default directories of ld.so are not known",
+            Self::LoaderForgotten => b"there are too many objects with an inherited RPATH",
+            Self::RelativeOrigin => b"$ORIGIN is relative to a former working directory",
+            Self::Cache => b"ld.so.cache cannot be read, or has changed",
+            Self::Exhausted => b"there are no file descriptors left",
+        }
+    }
+}
+
+/// Why the name goes back to ld.so as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// It is a path, and not one that we try to mend.
+    Path,
+    /// It belongs to the glibc family.
+    GlibcFamily,
+    /// Nobody declares it.
+    NotDeclared,
+    /// ld.so finds it by itself.
+    Found(Place),
+    /// Neither ld.so nor anybody who declared something has it.
+    Missing,
+    /// It is declared, and none of the candidates can be loaded.
+    NoneFits,
+    /// ld.so has other default directories to look into yet.
+    NotLast,
+    /// It is not known whether ld.so finds it.
+    Unsure(Unsure),
+}
+
+/// The answer to ld.so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The name as it came.
+    Pass(Pass),
+    /// The bare soname in place of a path that does not exist: ld.so finds that by itself.
+    Bare(Place),
+    /// The path of a declared library.
+    Redirect,
+}

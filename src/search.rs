@@ -1,0 +1,258 @@
+//! Whether ld.so itself would find a library: its search, emulated (`_dl_map_object` of elf/dl-load.c).
+//!
+//! The order is ld.so's: RPATHs, LD_LIBRARY_PATH, RUNPATH, cache, default directories. Its preferences among the
+//! subdirectories for processors and among the cache's entries are not followed: there, anything of the right name
+//! counts as found. So an error here can only be that ld.so is left alone when it need not be.
+
+use crate::candidate::{Kind, kind};
+use crate::hwcaps::Roots;
+use crate::ld_so_cache;
+use crate::loader_image::LoaderImage;
+use crate::outcome::{Place, Unsure};
+use crate::path::PathBuf;
+use crate::tokens::{self, Token};
+use crate::views::{Files, Look, Objects};
+
+/// What ld.so calls the processor, beside AT_PLATFORM, on x86 up to 2.36 (sysdeps/x86/cpu-features.c).
+const OTHER_PLATFORMS: [&[u8]; 2] = [b"haswell", b"xeon_phi"];
+
+/// The world as a search sees it.
+pub struct Search<'w, O: Objects, F: Files> {
+    /// The objects of the process.
+    pub objects: &'w O,
+    /// The files.
+    pub files: &'w mut F,
+    /// What the running ld.so has compiled in.
+    pub image: &'w LoaderImage<'w>,
+    /// LD_LIBRARY_PATH when the process started.
+    pub library_path: &'w [u8],
+    /// AT_PLATFORM of getauxval(3).
+    pub platform: &'w [u8],
+    /// Where paths are put together. After a find, the path that was found.
+    pub path: &'w mut PathBuf,
+}
+
+/// What became of one place.
+enum Step {
+    Found,
+    /// On to the next directory.
+    Next,
+    /// On to the next list of directories.
+    NextList,
+}
+
+impl<O: Objects, F: Files> Search<'_, O, F> {
+    /// Where ld.so finds `soname` for `requester`, if anywhere.
+    pub fn find(&mut self, soname: &[u8], requester: O::Id) -> Result<Option<Place>, Unsure> {
+        let paths = self.objects.search_paths(requester);
+        if paths.runpath.is_none() && self.in_rpaths(soname, requester)? {
+            return Ok(Some(Place::Rpath));
+        }
+        let library_path = self.library_path;
+        if !library_path.is_empty() && self.in_list(soname, library_path, b":;", self.objects.main())? {
+            return Ok(Some(Place::LibraryPath));
+        }
+        if self.in_list(soname, paths.runpath.unwrap_or_default(), b":", requester)? {
+            return Ok(Some(Place::Runpath));
+        }
+        if self.in_cache(soname, paths.no_default_libraries)? {
+            return Ok(Some(Place::Cache));
+        }
+        if !paths.no_default_libraries && self.in_default_directories(soname, |_| true)? {
+            return Ok(Some(Place::Default));
+        }
+        Ok(None)
+    }
+
+    /// The default directories for which `wanted` says so.
+    pub fn in_default_directories(
+        &mut self,
+        soname: &[u8],
+        mut wanted: impl FnMut(&[u8]) -> bool,
+    ) -> Result<bool, Unsure> {
+        for directory in self.image.directories().filter(|directory| wanted(directory)) {
+            if self.path.set(&[directory]).is_none() {
+                continue;
+            }
+            match self.in_directory(soname)? {
+                Step::Found => return Ok(true),
+                Step::Next => {}
+                Step::NextList => break,
+            }
+        }
+        Ok(false)
+    }
+
+    /// The DT_RPATHs of the requester and of those that loaded it, last the program's.
+    fn in_rpaths(&mut self, soname: &[u8], requester: O::Id) -> Result<bool, Unsure> {
+        let main = self.objects.main();
+        let mut did_main = false;
+        let mut next = Some(requester);
+        while let Some(object) = next {
+            did_main |= object == main;
+            if self.in_rpath(soname, object)? {
+                return Ok(true);
+            }
+            next = self.objects.loader(object)?;
+        }
+        Ok(!did_main && self.in_rpath(soname, main)?)
+    }
+
+    fn in_rpath(&mut self, soname: &[u8], object: O::Id) -> Result<bool, Unsure> {
+        let paths = self.objects.search_paths(object);
+        // An object's RPATH does not count where it has a RUNPATH.
+        let rpath = if paths.runpath.is_none() { paths.rpath } else { None };
+        self.in_list(soname, rpath.unwrap_or_default(), b":", object)
+    }
+
+    /// A list of directories, whose tokens are those of `object`. An empty element is the working directory; an
+    /// empty list has no element.
+    fn in_list(&mut self, soname: &[u8], list: &[u8], separators: &[u8], object: O::Id) -> Result<bool, Unsure> {
+        if list.is_empty() {
+            return Ok(false);
+        }
+        for element in list.split(|byte| separators.contains(byte)) {
+            let others = tokens::has_platform(element) && self.image.has_legacy_hwcaps();
+            let others = if others { OTHER_PLATFORMS.as_slice() } else { &[] };
+            for platform in [self.platform].iter().chain(others) {
+                if self.expand(element, platform, object)?.is_none() {
+                    continue;
+                }
+                match self.in_directory(soname)? {
+                    Step::Found => return Ok(true),
+                    Step::Next => {}
+                    Step::NextList => return Ok(false),
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Puts the directory that an element of a list means into the path, with a closing slash. `None` if ld.so leaves
+    /// it out.
+    fn expand(&mut self, element: &[u8], platform: &[u8], object: O::Id) -> Result<Option<()>, Unsure> {
+        let mut unsure = None;
+        self.path.clear();
+        let expanded = tokens::expand(element, self.path, |token, into| match token {
+            Token::Origin => self.objects.origin(object, into).unwrap_or_else(|reason| {
+                unsure = Some(reason);
+                None
+            }),
+            Token::Lib => into.push(self.image.lib),
+            Token::Platform => (!platform.is_empty()).then(|| into.push(platform)).flatten(),
+        });
+        if let Some(reason) = unsure {
+            return Err(reason);
+        }
+        if expanded.is_none() || (self.path.is_empty() && !element.is_empty()) {
+            return Ok(None);
+        }
+        let directory = self.path.as_bytes();
+        let slashes = directory.iter().rev().take_while(|&&byte| byte == b'/').count();
+        let len = directory.len().saturating_sub(slashes);
+        self.path.truncate(len);
+        // The working directory has no name: a bare soname is looked for in it.
+        Ok(if element.is_empty() { Some(()) } else { self.path.push(b"/") })
+    }
+
+    /// The directory in the path, which ends in a slash or is empty; its subdirectories for processors first.
+    fn in_directory(&mut self, soname: &[u8]) -> Result<Step, Unsure> {
+        let len = self.path.len();
+        let Some(roots) = self.roots() else {
+            return Ok(Step::Next);
+        };
+        let mut failed = None;
+        let found = roots.any(|components| {
+            self.path.truncate(len);
+            let fits = components.iter().try_for_each(|component| self.path.push(component));
+            match fits.map(|()| self.file(soname)) {
+                Some(Ok(Step::Found)) => true,
+                Some(Err(unsure)) => {
+                    failed = Some(unsure);
+                    true
+                }
+                // An error in a subdirectory does not end the list: only the directory's own counts.
+                _ => false,
+            }
+        });
+        if let Some(unsure) = failed {
+            return Err(unsure);
+        }
+        if found {
+            return Ok(Step::Found);
+        }
+        self.path.truncate(len);
+        self.file(soname)
+    }
+
+    /// What the directory in the path has of subdirectories for processors. `None` if it does not exist. ld.so too
+    /// asks for a directory once, and not again for as long as the process lives.
+    fn roots(&mut self) -> Option<Roots> {
+        /// A directory that exists; the bits of its roots are added.
+        const EXISTS: u32 = 1 << 8;
+        let len = self.path.len();
+        // A relative directory counts as existing for good, whatever the working directory is.
+        let absolute = self.path.as_bytes().first() == Some(&b'/');
+        if absolute && let Some(value) = self.files.recall(self.path.as_bytes()) {
+            let roots = Roots::from_bits(value.to_le_bytes()[0]);
+            return (value & EXISTS != 0).then_some(roots);
+        }
+        if absolute && !self.files.is_directory(self.path.as_c_str()) {
+            self.files.remember(self.path.as_bytes(), 0);
+            return None;
+        }
+        let roots = Roots::find(self.image, |component| {
+            self.path.truncate(len);
+            self.path.push(component).is_some() && self.files.is_directory(self.path.as_c_str())
+        });
+        self.path.truncate(len);
+        if absolute {
+            self.files.remember(self.path.as_bytes(), EXISTS | u32::from(roots.bits()));
+        }
+        Some(roots)
+    }
+
+    /// The file of this name in the directory in the path.
+    fn file(&mut self, soname: &[u8]) -> Result<Step, Unsure> {
+        if self.path.push(soname).is_none() {
+            // open(2) would say ENAMETOOLONG.
+            return Ok(Step::NextList);
+        }
+        self.look()
+    }
+
+    /// The file in the path. One that ld.so opens and then refuses ends its search with an error: that is its own
+    /// business too.
+    fn look(&mut self) -> Result<Step, Unsure> {
+        match self.files.look(self.path.as_c_str()) {
+            Look::Missing => Ok(Step::Next),
+            Look::Broken => Ok(Step::NextList),
+            Look::Exhausted => Err(Unsure::Exhausted),
+            Look::Irregular => Ok(Step::Found),
+            Look::File(bytes, len) => match kind(bytes.get(..len).unwrap_or_default()) {
+                Kind::OtherMachine => Ok(Step::Next),
+                _ => Ok(Step::Found),
+            },
+        }
+    }
+
+    /// ld.so.cache. For a requester with DF_1_NODEFLIB, entries in the default directories don't count.
+    fn in_cache(&mut self, soname: &[u8], no_default_libraries: bool) -> Result<bool, Unsure> {
+        for n in 0.. {
+            let cache = self.files.cache(self.image.cache)?;
+            let Some(cached) = ld_so_cache::paths(cache, soname).nth(n) else {
+                break;
+            };
+            let copied = self.path.set(&[cached.to_bytes()]);
+            let ignored = no_default_libraries
+                && self.image.directories().any(|directory| self.path.as_bytes().starts_with(directory));
+            if copied.is_some() && !ignored && matches!(self.look()?, Step::Found) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests;

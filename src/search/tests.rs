@@ -1,0 +1,130 @@
+//! The order and the rules of ld.so's search, in a made-up world. The suite holds the same against real ones.
+
+use super::*;
+use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, other_class, search};
+use std::string::String;
+use std::{vec, vec::Vec};
+
+/// Where the last of `objects` finds libx.so, and at which path.
+fn find(objects: Vec<Object>, files: &mut MadeUpFiles, library_path: &str) -> Option<(Place, String)> {
+    let requester = objects.len() - 1;
+    let (objects, image, mut path) = (MadeUpObjects(objects), image(), PathBuf::new());
+    let place = search(&objects, files, &image, library_path, &mut path).find(b"libx.so", requester).unwrap()?;
+    Some((place, String::from_utf8(path.as_bytes().to_vec()).unwrap()))
+}
+
+fn found(place: Place, path: &str) -> Option<(Place, String)> {
+    Some((place, path.into()))
+}
+
+fn runpath(runpath: &'static str) -> Object {
+    Object { runpath: Some(runpath), origin: Some("/app"), ..Object::default() }
+}
+
+fn rpath(rpath: &'static str) -> Object {
+    Object { rpath: Some(rpath), origin: Some("/app"), ..Object::default() }
+}
+
+#[test]
+fn each_place_comes_before_the_next() {
+    let objects = || vec![rpath("/rpath"), Object { loader: Some(0), ..Object::default() }];
+    let mut paths = vec!["/rpath/libx.so", "/llp/libx.so", "/lib/libx.so", "/usr/lib/libx.so"];
+    for place in [Place::Rpath, Place::LibraryPath, Place::Default, Place::Default] {
+        let mut files = MadeUpFiles::with_libraries(&paths);
+        assert_eq!(find(objects(), &mut files, "/llp"), found(place, paths.remove(0)));
+    }
+    let mut files = MadeUpFiles::with_libraries(&["/llp/libx.so", "/runpath/libx.so"]);
+    assert_eq!(find(vec![runpath("/runpath")], &mut files, "/llp"), found(Place::LibraryPath, "/llp/libx.so"));
+    assert_eq!(find(vec![runpath("/runpath")], &mut files, ""), found(Place::Runpath, "/runpath/libx.so"));
+    assert_eq!(find(vec![Object::default()], &mut files, ""), None);
+}
+
+#[test]
+fn an_rpath_is_inherited_unless_the_requester_has_a_runpath() {
+    let mut files = MadeUpFiles::with_libraries(&["/main/libx.so", "/middle/libx.so"]);
+    let chain = |requester| vec![rpath("/main"), Object { loader: Some(0), ..rpath("/middle") }, requester];
+    let needed = Object { loader: Some(1), ..Object::default() };
+    assert_eq!(find(chain(needed), &mut files, ""), found(Place::Rpath, "/middle/libx.so"));
+    // dlopened: without a loader, but the program's own RPATH counts.
+    assert_eq!(find(chain(Object::default()), &mut files, ""), found(Place::Rpath, "/main/libx.so"));
+    assert_eq!(find(chain(runpath("/none")), &mut files, ""), None);
+    // An RPATH beside a RUNPATH counts for nobody.
+    let both = Object { rpath: Some("/main"), ..runpath("/none") };
+    assert_eq!(find(vec![both, Object { loader: Some(0), ..Object::default() }], &mut files, ""), None);
+}
+
+#[test]
+fn tokens_are_those_of_the_object() {
+    for (list, path) in [
+        ("$ORIGIN/../lib", "/app/../lib/libx.so"),
+        ("/x/${LIB}", "/x/lib/libx.so"),
+        ("/x/$PLATFORM/y", "/x/x86_64/y/libx.so"),
+        ("/x/$PLATFORM/y", "/x/haswell/y/libx.so"),
+        ("/a:/b//:/c", "/b/libx.so"),
+        ("/a:/", "/libx.so"),
+    ] {
+        let mut files = MadeUpFiles::with_libraries(&[path]);
+        assert_eq!(find(vec![runpath(list)], &mut files, ""), found(Place::Runpath, path), "{list}");
+    }
+    let no_origin = Object { origin: None, ..runpath("$ORIGIN/x:/y") };
+    let mut files = MadeUpFiles::with_libraries(&["/x/libx.so", "/y/libx.so"]);
+    assert_eq!(find(vec![no_origin], &mut files, ""), found(Place::Runpath, "/y/libx.so"));
+}
+
+#[test]
+fn an_empty_element_is_the_working_directory_and_an_empty_list_is_nothing() {
+    let mut files = MadeUpFiles::with_libraries(&["libx.so"]);
+    assert_eq!(find(vec![runpath("/a:")], &mut files, ""), found(Place::Runpath, "libx.so"));
+    assert_eq!(find(vec![runpath("")], &mut files, ""), None);
+    assert_eq!(find(vec![Object::default()], &mut files, "/a;"), found(Place::LibraryPath, "libx.so"));
+}
+
+#[test]
+fn anything_in_a_subdirectory_for_processors_counts() {
+    for subdirectory in ["glibc-hwcaps/x86-64-v3", "tls/haswell", "x86_64"] {
+        let path = std::format!("/r/{subdirectory}/libx.so");
+        let mut files = MadeUpFiles::with_libraries(&[&path]);
+        assert_eq!(find(vec![runpath("/r")], &mut files, ""), found(Place::Runpath, &path));
+    }
+}
+
+#[test]
+fn a_directory_is_asked_for_once() {
+    let mut files = MadeUpFiles::with_libraries(&["/r/other.so"]);
+    assert_eq!(find(vec![runpath("/r:/none")], &mut files, ""), None);
+    files.asked.clear();
+    assert_eq!(find(vec![runpath("/r:/none")], &mut files, ""), None);
+    assert_eq!(files.asked, ["/r/libx.so"]);
+}
+
+#[test]
+fn nodeflib_leaves_out_the_default_directories() {
+    let mut files = MadeUpFiles::with_libraries(&["/lib/libx.so"]);
+    let object = Object { no_default_libraries: true, ..Object::default() };
+    assert_eq!(find(vec![object], &mut files, ""), None);
+}
+
+#[test]
+fn what_ld_so_refuses_ends_its_search_and_what_it_skips_does_not() {
+    for (look, expected) in [
+        (Look::Irregular, found(Place::Runpath, "/a/libx.so")),
+        (Look::File([b'x'; crate::views::HEADER], 64), found(Place::Runpath, "/a/libx.so")),
+        (other_class(), found(Place::Runpath, "/b/libx.so")),
+        (Look::Missing, found(Place::Runpath, "/b/libx.so")),
+        // ELOOP and the like end the list, not the search.
+        (Look::Broken, found(Place::Default, "/lib/libx.so")),
+    ] {
+        let mut files = MadeUpFiles::with_libraries(&["/b/libx.so", "/lib/libx.so"]);
+        files.files.insert("/a/libx.so".into(), look);
+        assert_eq!(find(vec![runpath("/a:/b")], &mut files, ""), expected, "{look:?}");
+    }
+}
+
+#[test]
+fn without_descriptors_nothing_is_known() {
+    let mut files = MadeUpFiles::with_libraries(&["/lib/libx.so"]);
+    files.files.insert("/lib/libx.so".into(), Look::Exhausted);
+    let (objects, image, mut path) = (MadeUpObjects(vec![Object::default()]), image(), PathBuf::new());
+    let result = search(&objects, &mut files, &image, "", &mut path).find(b"libx.so", 0);
+    assert_eq!(result, Err(Unsure::Exhausted));
+}

@@ -1,0 +1,75 @@
+//! The two views through which a lookup sees the world: the objects of a process, and files.
+//!
+//! The auditor gives it the live process. A test, or a tool that explains, gives it a made-up one.
+
+use core::ffi::CStr;
+
+use crate::outcome::Unsure;
+use crate::path::PathBuf;
+
+/// The bytes of a file that ld.so judges it by: the first of its ELF header, up to `e_machine`, with some to spare.
+pub const HEADER: usize = 64;
+
+/// What an object, loaded or about to be, says of the search for its libraries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SearchPaths<'p> {
+    /// DT_RPATH: for its own libraries and for theirs, unless there is a DT_RUNPATH.
+    pub rpath: Option<&'p [u8]>,
+    /// DT_RUNPATH: for its own libraries.
+    pub runpath: Option<&'p [u8]>,
+    /// DF_1_NODEFLIB in DT_FLAGS_1: nothing from the default directories.
+    pub no_default_libraries: bool,
+}
+
+/// The objects of a process.
+pub trait Objects {
+    /// One of them.
+    type Id: Copy + PartialEq;
+
+    /// The program itself.
+    fn main(&self) -> Self::Id;
+
+    /// What its dynamic section says.
+    fn search_paths(&self, object: Self::Id) -> SearchPaths<'_>;
+
+    /// The object whose DT_NEEDED loaded this one: `l_loader` of ld.so's link_map, which is null for what was
+    /// dlopened.
+    fn loader(&self, object: Self::Id) -> Result<Option<Self::Id>, Unsure>;
+
+    /// Appends what `$ORIGIN` means for the object. `Ok(None)` when it means nothing, so that ld.so leaves the path
+    /// element out.
+    fn origin(&self, object: Self::Id, into: &mut PathBuf) -> Result<Option<()>, Unsure>;
+}
+
+/// What there is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing that may be opened: ENOENT or EACCES, after which ld.so goes on to the next directory.
+    Missing,
+    /// Another error than those: ld.so gives up the list of directories that it is in.
+    Broken,
+    /// The process has no descriptor or no memory left: nothing can be known.
+    Exhausted,
+    /// A directory, a FIFO, a device.
+    Irregular,
+    /// A regular file, with its first bytes and how many there are.
+    File([u8; HEADER], usize),
+}
+
+/// Files.
+pub trait Files {
+    /// Opens the file, reads its first bytes, and closes it. A FIFO must not hold this up.
+    fn look(&mut self, path: &CStr) -> Look;
+
+    /// Whether the path is a directory.
+    fn is_directory(&mut self, path: &CStr) -> bool;
+
+    /// What was remembered of a directory with [`Files::remember`].
+    fn recall(&self, directory: &[u8]) -> Option<u32>;
+
+    /// Remembers something of a directory for as long as the process lives, if there is room.
+    fn remember(&mut self, directory: &[u8], value: u32);
+
+    /// The contents of ld.so.cache at this path, empty if there is none.
+    fn cache(&mut self, path: &CStr) -> Result<&[u8], Unsure>;
+}
