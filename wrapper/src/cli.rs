@@ -1,0 +1,155 @@
+//! The command line.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::declared::{Declared, ListEntry, Shell, Variable};
+use crate::generate::{self, Environment};
+
+/// Makes environments in which ld.so finds the libraries that you declare.
+#[derive(Parser)]
+#[command(name = "replit-env-cli", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Generate(Box<Generate>),
+
+    // What the script hands over to us: its name is all that the user has typed.
+    /// Runs PROGRAM so that the libraries which ld.so does not find come from the declared dependencies.
+    ///
+    /// Everything that ld.so finds by itself stays as it is. PROGRAM is looked up in the declared bin directories, then
+    /// in PATH. Exit codes are PROGRAM's own, 127 when it is not found, 126 when it cannot be executed.
+    #[command(
+        name = "replit-env",
+        bin_name = "replit-env",
+        display_name = "replit-env",
+        override_usage = USAGE,
+        after_help = VARIABLES,
+        version,
+        hide = true
+    )]
+    ReplitEnv,
+}
+
+const USAGE: &str = "replit-env [--] PROGRAM [ARGUMENT]...";
+
+const VARIABLES: &str = "\
+Variables:
+  REPLIT_LD_LIBRARY_PATH  more directories or single files, a colon list; searched after the declared ones
+  REPLIT_RTLD_LOG_LEVEL   off, warn, info or debug
+  REPLIT_RTLD_LOG_FILE    a path (%p: the process) or stderr; rtld_loader.log.N in the working directory if unset
+  REPLIT_RTLD_DISABLE     1: the auditor keeps out
+
+Examples:
+  replit-env python main.py
+  REPLIT_RTLD_LOG_LEVEL=info REPLIT_RTLD_LOG_FILE=stderr replit-env python main.py";
+
+/// Writes DIR/bin/replit-env, DIR/lib/rtld_loader.so and DIR/etc/profile.d/replit-env.sh.
+///
+/// Libraries and bin directories are searched in the order of the command line. DIR may be in use: each file is
+/// replaced whole.
+#[derive(Args)]
+struct Generate {
+    /// Where the environment goes; it stays there, since the script names its own files absolutely
+    #[arg(long, value_name = "DIR", value_parser = checked(ListEntry::parse))]
+    out: ListEntry,
+
+    /// A directory of libraries, or a single library; it may appear later
+    #[arg(long, value_name = "DIR-OR-FILE", value_parser = checked(Declared::path))]
+    lib: Vec<Declared>,
+
+    /// A package's output: its lib directory, if it has one
+    #[arg(long, value_name = "OUTPUT", value_parser = checked(Declared::output))]
+    lib_of: Vec<Declared>,
+
+    /// A directory of programs, put first in PATH
+    #[arg(long, value_name = "DIR", value_parser = checked(Declared::path))]
+    bin: Vec<Declared>,
+
+    /// A package's output: its bin directory, if it has one
+    #[arg(long, value_name = "OUTPUT", value_parser = checked(Declared::output))]
+    bin_of: Vec<Declared>,
+
+    /// A variable to set
+    #[arg(long, value_name = "NAME=VALUE", value_parser = checked(Variable::parse))]
+    env: Vec<Variable>,
+
+    /// The audit library; if not given, rtld_loader.so beside this program or in ../lib
+    #[arg(long, value_name = "FILE")]
+    auditor: Option<PathBuf>,
+
+    /// What answers --help and --version of the script; if not given, this program
+    #[arg(long, value_name = "FILE")]
+    helper: Option<PathBuf>,
+
+    /// The shell that runs the script
+    ///
+    /// dash and busybox do not pass on variables whose names a shell cannot set, such as those of exported bash
+    /// functions; bash does.
+    #[arg(long, value_name = "FILE", default_value = "/bin/sh", value_parser = checked(Shell::parse))]
+    shell: Shell,
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> Result<ExitCode> {
+    let matches = Cli::command().get_matches();
+    match Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
+        Command::Generate(arguments) => {
+            // clap knows the order among different options only by their indices.
+            let (_, matches) = matches.subcommand().expect("clap has just parsed a subcommand");
+            environment(*arguments, matches)?.write()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::ReplitEnv => {
+            eprintln!("Usage: {USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment> {
+    let libraries = Declared::resolve(&in_order(matches, ["lib", "lib_of"]), "lib");
+    let programs = Declared::resolve(&in_order(matches, ["bin", "bin_of"]), "bin");
+    for variable in &arguments.env {
+        variable.warn();
+    }
+    let this = std::env::current_exe().context("cannot tell where this program is")?;
+    Ok(Environment {
+        out: arguments.out,
+        libraries,
+        programs,
+        variables: arguments.env,
+        auditor: match arguments.auditor {
+            Some(auditor) => auditor,
+            None => generate::auditor_of(&this)?,
+        },
+        helper: std::path::absolute(arguments.helper.unwrap_or(this))?,
+        shell: arguments.shell,
+    })
+}
+
+/// The values of several options in the order in which they stand on the command line.
+fn in_order<const N: usize>(matches: &ArgMatches, options: [&str; N]) -> Vec<Declared> {
+    let mut values: Vec<(usize, Declared)> = Vec::new();
+    for option in options {
+        let indices = matches.indices_of(option).into_iter().flatten();
+        let declared = matches.get_many(option).into_iter().flatten().cloned();
+        values.extend(indices.zip(declared));
+    }
+    values.sort_by_key(|(index, _)| *index);
+    values.into_iter().map(|(_, declared)| declared).collect()
+}
+
+/// A value parser for arguments that are any bytes, checked by `parse`.
+fn checked<T: Clone + Send + Sync + 'static>(parse: fn(&OsStr) -> Result<T>) -> impl TypedValueParser<Value = T> {
+    OsStringValueParser::new().try_map(move |value| parse(&value))
+}

@@ -1,0 +1,75 @@
+//! Writes an environment: three files, each replaced whole.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::declared::{ListEntry, Shell, Variable};
+use crate::script::{self, AUDITOR, Changes};
+
+/// All that an environment is made of.
+pub struct Environment {
+    /// Where it goes.
+    pub out: ListEntry,
+    /// What REPLIT_LD_LIBRARY_PATH begins with.
+    pub libraries: Vec<ListEntry>,
+    /// What PATH begins with.
+    pub programs: Vec<ListEntry>,
+    /// What is set besides.
+    pub variables: Vec<Variable>,
+    /// The audit library, to be copied.
+    pub auditor: PathBuf,
+    /// What answers the script's options, by absolute path.
+    pub helper: PathBuf,
+    /// What runs the script.
+    pub shell: Shell,
+}
+
+impl Environment {
+    /// Writes the files. The auditor comes first: a missing one makes every process complain.
+    pub fn write(&self) -> Result<()> {
+        let auditor = self.out.join("lib").join(AUDITOR);
+        let library =
+            fs::read(&self.auditor).with_context(|| format!("cannot read the auditor {}", self.auditor.display()))?;
+        let changes = Changes {
+            variables: &self.variables,
+            auditor: &auditor,
+            libraries: &self.libraries,
+            programs: &self.programs,
+        };
+        let wrapper = script::wrapper(&self.shell, self.helper.as_os_str().as_bytes(), &changes);
+        replace(auditor.path(), &library, 0o644)?;
+        replace(self.out.join("bin/replit-env").path(), &wrapper, 0o755)?;
+        replace(self.out.join("etc/profile.d/replit-env.sh").path(), &script::profile(&changes), 0o644)
+    }
+}
+
+/// The auditor of an installation: beside the program, as in a build directory, or in `../lib`.
+pub fn auditor_of(program: &Path) -> Result<PathBuf> {
+    let directory = program.parent().unwrap_or(Path::new("/"));
+    for candidate in [directory.join(AUDITOR), directory.join("../lib").join(AUDITOR)] {
+        if candidate.is_file() {
+            return Ok(candidate);
+        }
+    }
+    bail!("there is no {AUDITOR} beside {} nor in ../lib; name it with --auditor", program.display())
+}
+
+/// Gives `path` new contents under a new inode. A library that processes have mapped, and a script that a shell is in
+/// the middle of, must not change under them.
+fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let write = || -> Result<()> {
+        fs::create_dir_all(directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(contents)?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

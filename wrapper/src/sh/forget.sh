@@ -1,0 +1,1 @@
+unset __replit_env_ours __replit_env_older __replit_env_list __replit_env_rest __replit_env_entry

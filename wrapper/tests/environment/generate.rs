@@ -1,0 +1,154 @@
+//! The command `generate`: what it accepts, refuses and writes.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
+
+use crate::bench::{Bench, auditor, cli, link_cli, list, run, script, value, variables};
+
+#[test]
+fn order_on_the_command_line_is_the_order_of_the_search() {
+    let bench = Bench::new();
+    for directory in ["a/lib", "b/lib", "b/bin", "c/bin", "d"] {
+        bench.directory(directory);
+    }
+    let single = bench.path("libone.so.1");
+    fs::write(&single, "").unwrap();
+    let out = bench.environment(
+        "e",
+        // Relative paths; c has no lib and a has no bin; b/lib is declared twice.
+        &["--lib-of=a", "--lib=d", "--lib-of=c", "--lib=libone.so.1", "--lib-of=b", "--lib=b/lib"]
+            .iter()
+            .chain(&["--bin-of=c", "--bin=d", "--bin-of=a", "--bin-of=b"])
+            .collect::<Vec<_>>(),
+    );
+    let after = variables(Command::new(script(&out)).args(["/usr/bin/env", "-0"]).env_clear().env("PATH", "/x"));
+    let libraries = [bench.path("a/lib"), bench.path("d"), single, bench.path("b/lib")];
+    assert_eq!(value(&after, "REPLIT_LD_LIBRARY_PATH"), list(&libraries));
+    assert_eq!(value(&after, "PATH"), list(&[bench.path("c/bin"), bench.path("d"), bench.path("b/bin"), "/x".into()]));
+}
+
+#[test]
+fn what_is_missing_now_may_appear_later() {
+    let bench = Bench::new();
+    let out = bench.path("e");
+    let output = run(bench.generator(&out).args(["--lib=later", "--lib-of=nothing"]));
+    let warnings = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(warnings.lines().count(), 1, "{warnings}");
+    assert!(warnings.contains("later does not exist"), "{warnings}");
+    let after = variables(Command::new(script(&out)).args(["/usr/bin/env", "-0"]).env_clear());
+    assert_eq!(value(&after, "REPLIT_LD_LIBRARY_PATH"), list(&[bench.path("later")]));
+}
+
+#[test]
+fn what_ld_so_or_a_shell_would_misread_is_refused() {
+    let bench = Bench::new();
+    let cases: [(&[&str], &str); 14] = [
+        (&["--out=a:b"], "colon"),
+        (&["--out=a$ORIGIN"], "$ORIGIN"),
+        (&["--out=${LIB}"], "$LIB"),
+        (&["--out=x/$PLATFORM/y"], "$PLATFORM"),
+        (&["--out="], "empty"),
+        (&["--lib=/a:/b"], "colon"),
+        (&["--lib=/a/$LIB"], "$LIB"),
+        (&["--lib-of=/a:/b"], "colon"),
+        (&["--bin=/a:/b"], "colon"),
+        (&["--bin-of=/a:/b"], "colon"),
+        (&["--env=A"], "NAME=VALUE"),
+        (&["--env=A-B=c"], "a variable of this name"),
+        (&["--env=UID=0"], "read-only"),
+        (&["--shell=sh"], "absolute"),
+    ];
+    for (arguments, complaint) in cases {
+        let mut command = Command::new(cli());
+        command.args(["generate", "--auditor"]).arg(auditor()).args(arguments).current_dir(bench.path(""));
+        if !arguments[0].starts_with("--out") {
+            command.arg("--out=e");
+        }
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        let first = text.lines().next().unwrap();
+        assert!(first.starts_with("error: ") && first.contains(complaint), "{arguments:?}: {text}");
+        assert_eq!(fs::read_dir(bench.path("")).unwrap().count(), 0, "{arguments:?} wrote something");
+    }
+}
+
+#[test]
+fn a_declared_ld_library_path_is_warned_about() {
+    let bench = Bench::new();
+    let out = bench.path("e");
+    let output = run(bench.generator(&out).arg("--env=LD_LIBRARY_PATH=/x"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("warning: LD_LIBRARY_PATH"));
+    let after = variables(Command::new(script(&out)).args(["/usr/bin/env", "-0"]).env_clear());
+    assert_eq!(value(&after, "LD_LIBRARY_PATH").as_deref(), Some("/x"));
+}
+
+#[test]
+fn the_auditor_is_found_beside_the_program_or_in_lib() {
+    let bench = Bench::new();
+    let program = bench.directory("bin").join("replit-env-cli");
+    link_cli(&program);
+    let generate =
+        |out: &str| Command::new(&program).args(["generate", "--out"]).arg(bench.path(out)).output().unwrap();
+
+    let output = generate("none");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("there is no rtld_loader.so beside") && text.lines().count() == 1, "{text}");
+    assert!(!bench.path("none").exists());
+
+    for place in ["lib", "bin"] {
+        fs::write(bench.directory(place).join("rtld_loader.so"), place).unwrap();
+        assert!(generate(place).status.success());
+        assert_eq!(fs::read_to_string(bench.path(place).join("lib/rtld_loader.so")).unwrap(), place);
+    }
+}
+
+#[test]
+fn an_auditor_that_cannot_be_read_is_one_clear_line() {
+    let bench = Bench::new();
+    let missing = bench.path("missing.so");
+    let mut command = Command::new(cli());
+    command.args(["generate", "--out"]).arg(bench.path("e")).arg("--auditor").arg(&missing);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains(missing.to_str().unwrap()) && text.lines().count() == 1, "{text}");
+}
+
+#[test]
+fn files_in_use_are_replaced_and_not_rewritten() {
+    let bench = Bench::new();
+    let out = bench.environment("e", &["--env=A=old"]);
+    let files = ["lib/rtld_loader.so", "bin/replit-env", "etc/profile.d/replit-env.sh"].map(|file| out.join(file));
+    let before: Vec<_> = files.iter().map(|file| fs::read(file).unwrap()).collect();
+    let mut open: Vec<_> = files.iter().map(|file| File::open(file).unwrap()).collect();
+    // Longer than before, so that a rewriting in place would show.
+    bench.environment("e", &[OsStr::new("--env=A=new and longer")]);
+    for ((file, open), before) in files.iter().zip(&mut open).zip(&before) {
+        assert_ne!(file.metadata().unwrap().ino(), open.metadata().unwrap().ino(), "{}", file.display());
+        let mut contents = Vec::new();
+        open.read_to_end(&mut contents).unwrap();
+        assert!(contents == *before, "{} changed under its reader", file.display());
+    }
+    let modes = files.map(|file| file.metadata().unwrap().permissions().mode() & 0o777);
+    assert_eq!(modes, [0o644, 0o755, 0o644]);
+    // Nothing is left over from the writing.
+    for directory in ["lib", "bin", "etc/profile.d"] {
+        assert_eq!(fs::read_dir(out.join(directory)).unwrap().count(), 1, "{directory}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_one_clear_line() {
+    let bench = Bench::new();
+    fs::write(bench.path("file"), "").unwrap();
+    let output = bench.generator(bench.path("file").join("e")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("cannot write") && text.contains(bench.path("file").to_str().unwrap()), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}

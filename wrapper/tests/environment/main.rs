@@ -1,0 +1,6 @@
+//! Generated environments, run for real under every shell that they are written for.
+
+mod bench;
+mod generate;
+mod profile;
+mod wrapper;
