@@ -1,0 +1,93 @@
+/**
+  What mkReplitEnv makes of packages: outputs, order, and what is dropped.
+
+  # Inputs
+  A nixpkgs with the overlay.
+
+  # Output
+  A derivation.
+*/
+pkgs:
+let
+  # A package with the given outputs, the default one first; `directories` are made in each.
+  package =
+    name: outputs: directories:
+    pkgs.runCommandLocal name { inherit outputs directories; } ''
+      for output in $outputs; do
+        mkdir -p ''${!output}
+        for directory in $directories; do mkdir -p ''${!output}/$directory; done
+      done
+    '';
+
+  plain = package "plain" [ "out" ] [ "lib" "bin" ];
+  split = package "split" [ "bin" "dev" "lib" "out" ] [ "lib" "bin" ];
+  # Its default output is dev.
+  development = package "development" [ "dev" "out" ] [ "lib" "bin" ];
+  without = package "without" [ "out" ] [ "share" ];
+  named = package "named" [ "out" "extra" ] [ "lib" "bin" ];
+
+  specified = output: package: package.${output} // { outputSpecified = true; outputName = output; };
+
+  environment = pkgs.mkReplitEnv {
+    name = "check-dependencies-environment";
+    replitNix =
+      { pkgs }:
+      {
+        deps = [
+          split
+          without
+          plain
+          development
+        ];
+        env = {
+          KEPT = "it's \"kept\" $HOME";
+          REPLACED = "replit.nix";
+        };
+      };
+    deps = [
+      (specified "extra" named)
+      (specified "dev" split)
+      plain
+    ];
+    env.REPLACED = "argument";
+    libraries = [ "/run/opengl-driver/lib" ];
+  };
+
+  libraries = [
+    "${split.lib}/lib"
+    "${plain}/lib"
+    "${development.out}/lib"
+    "${named.extra}/lib"
+    "/run/opengl-driver/lib"
+  ];
+  programs = [
+    "${split.bin}/bin"
+    "${plain}/bin"
+    "${development.out}/bin"
+    "${named.extra}/bin"
+    "/inherited"
+  ];
+in
+pkgs.runCommandLocal "check-dependencies"
+  {
+    libraries = builtins.concatStringsSep ":" libraries;
+    programs = builtins.concatStringsSep ":" programs;
+    KEPT = "it's \"kept\" $HOME";
+  }
+  ''
+    shown=$(type -P env)
+    show() { env --ignore-environment PATH=/inherited ${environment}/bin/replit-env "$shown" | sed --quiet "s|^$1=||p"; }
+    expect() {
+      if [ "$(show "$1")" != "$2" ]; then
+        printf '%s: expected %s\nbut it is %s\n' "$1" "$2" "$(show "$1")"
+        exit 1
+      fi
+    }
+    expect REPLIT_LD_LIBRARY_PATH "$libraries"
+    expect PATH "$programs"
+    expect LD_AUDIT ${environment}/lib/rtld_loader.so
+    expect LD_LIBRARY_PATH ""
+    expect KEPT "$KEPT"
+    expect REPLACED argument
+    touch $out
+  ''

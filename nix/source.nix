@@ -1,0 +1,22 @@
+/**
+  What the Rust workspace is made of: a change elsewhere builds nothing again.
+
+  # Inputs
+  nixpkgs' `lib`.
+
+  # Output
+  A store path.
+*/
+{ lib }:
+lib.fileset.toSource {
+  root = ../.;
+  fileset = lib.fileset.unions [
+    ../.cargo
+    ../Cargo.lock
+    ../Cargo.toml
+    ../src
+    ../tests/suite
+    ../tests/xtask
+    ../wrapper
+  ];
+}

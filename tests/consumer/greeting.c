@@ -1,0 +1,2 @@
+/* A library that no machine has. */
+const char *greeting(void) { return "hello"; }
