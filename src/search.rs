@@ -13,8 +13,14 @@ use crate::path::PathBuf;
 use crate::tokens::{self, Token};
 use crate::views::{Files, Look, Objects};
 
-/// What ld.so calls the processor, beside AT_PLATFORM, on x86 up to 2.36 (sysdeps/x86/cpu-features.c).
-const OTHER_PLATFORMS: [&[u8]; 2] = [b"haswell", b"xeon_phi"];
+/// What ld.so may call the processor in place of AT_PLATFORM, depending on its features (sysdeps/x86/cpu-features.c).
+const OTHER_PLATFORMS: &[&[u8]] = if cfg!(target_arch = "x86_64") {
+    &[b"haswell", b"xeon_phi"]
+} else if cfg!(target_arch = "x86") {
+    &[b"i686", b"i586"]
+} else {
+    &[]
+};
 
 /// The world as a search sees it.
 pub struct Search<'w, O: Objects, F: Files> {
@@ -112,8 +118,7 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
             return Ok(false);
         }
         for element in list.split(|byte| separators.contains(byte)) {
-            let others = tokens::has_platform(element) && self.image.has_legacy_hwcaps();
-            let others = if others { OTHER_PLATFORMS.as_slice() } else { &[] };
+            let others = if tokens::has_platform(element) { OTHER_PLATFORMS } else { &[] };
             for platform in [self.platform].iter().chain(others) {
                 if self.expand(element, platform, object)?.is_none() {
                     continue;

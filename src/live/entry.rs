@@ -21,6 +21,9 @@ const LA_SER_DEFAULT: c_uint = 0x40;
 /// LA_ACT_ADD of link.h.
 const LA_ACT_ADD: c_uint = 1;
 
+/// Nothing is mapped below this address (vm.mmap_min_addr of proc_sys_vm(5)).
+const LEAST_ADDRESS: usize = 1 << 16;
+
 /// Something in the memory that ld.so maps with us.
 struct Static<T>(UnsafeCell<T>);
 
@@ -97,6 +100,11 @@ unsafe extern "C" fn la_objsearch(name: *const c_char, cookie: *const usize, fla
         LA_SER_DEFAULT => Stage::Default,
         _ => return name,
     };
+    // Before 2.35 ld.so also asks on behalf of nobody, while it loads another auditor: then the cookie's address is but
+    // its offset in a link_map.
+    if cookie.addr() < LEAST_ADDRESS {
+        return name;
+    }
     // SAFETY: this is a callback.
     let process = unsafe { process() };
     // SAFETY: the cookie is that of the requesting object.

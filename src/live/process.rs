@@ -106,7 +106,9 @@ impl Process {
         if start.secure || environment.disabled {
             return;
         }
-        let environment = keep(environment);
+        // Without anything to hand out or to say, nothing of it is looked at again.
+        let idle = environment.declared.is_empty() && environment.level == Level::Off;
+        let environment = if idle { environment } else { keep(environment) };
         self.loader = start.loader;
         self.explicit_loader = start.loader.is_none();
         self.platform = Some(start.platform());
@@ -147,8 +149,8 @@ impl Process {
             self.main = Some(object);
             return;
         };
+        let is_root = core::mem::take(&mut self.opens_root);
         if let Some(loader) = self.requester.take() {
-            let is_root = core::mem::take(&mut self.opens_root);
             // The program's own RPATH is searched in any case.
             let matters = loader != main && self.links.loader(loader) != Ok(None);
             let has_rpath = loader != main && loader.search_paths().rpath.is_some();

@@ -1,0 +1,86 @@
+/**
+  Everything that this nixpkgs offers: the functions here, the packages as channels.toml lists them.
+
+  # Inputs
+  `lib`, the `system` of the packages, and `pkgs`: the set with its overlays.
+
+  # Output
+  A set.
+*/
+{
+  lib,
+  system,
+  pkgs,
+}:
+let
+  lock = builtins.fromJSON (builtins.readFile ./lock.json);
+  paths = import ./debian.nix { inherit lock system; };
+  host = import ./host.nix { inherit pkgs; };
+
+  /**
+    A package of several outputs, the way that a derivation of nixpkgs shows them.
+
+    # Inputs
+    `outputs`: a list of sets, each with one name of an output and its Debian package; the default output comes first.
+
+    # Output
+    The default output, with an attribute for each output.
+  */
+  package =
+    outputs:
+    let
+      names = lib.concatMap builtins.attrNames outputs;
+      all = builtins.foldl' (set: output: set // builtins.mapAttrs (_: name: paths.${name}) output) { } outputs;
+    in
+    all.${builtins.head names}
+    // builtins.mapAttrs (name: path: path // { outputName = name; }) all
+    // {
+      outputs = names;
+      outputName = builtins.head names;
+    };
+
+  packages = builtins.mapAttrs (_: package) lock.attributes;
+
+  build = import ./build.nix { inherit lib pkgs; };
+in
+packages
+// {
+  inherit lib;
+  inherit (build) mkShell runCommandLocal writeText;
+
+  callPackage =
+    function: arguments:
+    let
+      f = if builtins.isFunction function then function else import function;
+    in
+    f (builtins.intersectAttrs (builtins.functionArgs f) pkgs // arguments);
+
+  # Upstream's version, as nixpkgs has it.
+  glibc = packages.glibc // { version = lock.glibc; };
+
+  stdenv = {
+    inherit (build) mkDerivation;
+    cc = import ./cc.nix { inherit lock pkgs; };
+    hostPlatform = { inherit system; };
+  };
+
+  runtimeShell = "${packages.bash}/bin/bash";
+
+  # The channel as the integration tests see it; roots every store path of it.
+  channel = import ./channel.nix { inherit lib lock pkgs; };
+
+  rustPlatform = import ./rust.nix { inherit lock pkgs; };
+
+  # Tools of the machine, which the sandbox shows.
+  dash = host "dash" [ "/usr/bin/dash" ];
+  busybox = host "busybox" [ "/usr/bin/busybox" ];
+  bubblewrap = host "bubblewrap" [ "/usr/bin/bwrap" ];
+  patchelf = host "patchelf" [ "/usr/bin/patchelf" ];
+  strace = host "strace" [ "/usr/bin/strace" ];
+  valgrind = host "valgrind" [ "/usr/bin/valgrind" ];
+  zsh = host "zsh" [ "/usr/bin/zsh" ];
+  cargo = host "cargo" [ "${lock.toolchain.path}/bin/cargo" ];
+  clippy = host "clippy" [ "${lock.toolchain.path}/bin/cargo-clippy" "${lock.toolchain.path}/bin/clippy-driver" ];
+  rustc = host "rustc" [ "${lock.toolchain.path}/bin/rustc" ];
+  rustfmt = host "rustfmt" [ "${lock.toolchain.path}/bin/cargo-fmt" "${lock.toolchain.path}/bin/rustfmt" ];
+}

@@ -1,0 +1,39 @@
+/**
+  The channel's C compiler: the machine's gcc with the channel's headers, start files, libraries and ld.so.
+
+  # Inputs
+  `lock` and `pkgs`.
+
+  # Output
+  A derivation with bin/cc, and the attributes that `stdenv.cc` has in nixpkgs.
+*/
+{ lock, pkgs }:
+let
+  inherit (pkgs) glibc gcc-unwrapped;
+  dynamicLinker = "${glibc.out}/lib/${lock.interpreter}";
+in
+pkgs.runCommandLocal "cc-${lock.channel}"
+  {
+    inherit dynamicLinker;
+    inherit (lock) triplet;
+    libc = glibc.out;
+    dev = glibc.dev;
+    libgcc = gcc-unwrapped.lib;
+    script = builtins.readFile ./cc.sh;
+    PATH = "/usr/bin";
+    passthru = {
+      cc = gcc-unwrapped;
+      libc = glibc;
+      bintools = { inherit dynamicLinker; };
+    };
+  }
+  ''
+    mkdir -p $out/bin
+    headers=$(gcc -print-file-name=include)
+    for name in headers triplet dynamicLinker libc dev libgcc out; do
+      script=''${script//@$name@/''${!name}}
+    done
+    printf %s "$script" >$out/bin/cc
+    chmod +x $out/bin/cc
+    ln --symbolic cc $out/bin/gcc
+  ''

@@ -1,0 +1,19 @@
+# The phases of a build, as far as this project's packages define them.
+set -eo pipefail
+export HOME=/homeless-shelter LC_ALL=C
+
+# Of the hooks beside the phases, packages here define none or few.
+runHook() {
+  eval "${!1}"
+}
+
+if [ -n "$buildCommand" ]; then
+  eval "$buildCommand"
+  exit
+fi
+
+cp --recursive --no-preserve=mode "$src" source
+cd source
+for phase in configurePhase buildPhase ${doCheck:+checkPhase} installPhase; do
+  eval "${!phase}"
+done

@@ -1,0 +1,101 @@
+//! The manifest of channels: what there is to test on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// What there is to test, and on what.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Manifest {
+    /// The audit library.
+    pub auditor: PathBuf,
+    /// The helper program that generates environments.
+    pub replit_env_cli: PathBuf,
+    /// Programs of the machine, by name. What the machine lacks is not named.
+    #[serde(default)]
+    pub tools: BTreeMap<String, PathBuf>,
+    /// The views that processes are to be seen in.
+    pub views: Vec<View>,
+    /// The channels, one glibc each.
+    pub channels: Vec<Channel>,
+    /// Where built objects are kept from one run to the next.
+    #[serde(skip)]
+    pub objects: PathBuf,
+}
+
+/// One channel: a glibc, a compiler for it, and libraries that were built for it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Channel {
+    /// Its name, as in `bookworm`.
+    pub name: String,
+    /// The version of its glibc, as in `2.36`.
+    pub glibc: String,
+    /// Its machine, as Nix names it: `x86_64-linux`.
+    pub system: String,
+    /// What `PT_INTERP` of its programs says.
+    pub interpreter: PathBuf,
+    /// The directory of its `libc.so.6`.
+    pub glibc_lib: PathBuf,
+    /// A C compiler whose programs use this glibc and this interpreter.
+    pub cc: PathBuf,
+    /// A python3 that was built for this glibc.
+    pub python: PathBuf,
+    /// Library outputs by name; what one declares of them is their `lib`.
+    #[serde(default)]
+    pub libraries: BTreeMap<String, PathBuf>,
+    /// Outputs with programs that were built for this glibc, by name; the programs are in their `bin`.
+    #[serde(default)]
+    pub programs: BTreeMap<String, PathBuf>,
+    /// The default directories of its ld.so, in order.
+    pub default_directories: Vec<PathBuf>,
+    /// The path of the cache that its ld.so reads.
+    pub cache: PathBuf,
+}
+
+/// What of the machine a process sees.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum View {
+    /// Only the store, and the channel's glibc where its ld.so looks by default: what a Nix process sees.
+    Nix,
+    /// The whole machine with its own libraries.
+    Distribution,
+    /// The sandbox that a Nix build runs in, as it is.
+    Direct,
+}
+
+impl View {
+    /// The view's name in the manifest and in the names of trials.
+    pub fn name(self) -> &'static str {
+        match self {
+            View::Nix => "nix",
+            View::Distribution => "distribution",
+            View::Direct => "direct",
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest at `path`. Objects that get built are kept in `objects`.
+    pub fn load(path: &Path, objects: PathBuf) -> Result<Manifest> {
+        let text = fs::read(path).with_context(|| format!("cannot read the manifest {}", path.display()))?;
+        let manifest = serde_json::from_slice(&text).with_context(|| format!("in the manifest {}", path.display()))?;
+        Ok(Manifest { objects, ..manifest })
+    }
+
+    /// A tool of the machine.
+    pub fn tool(&self, name: &str) -> Result<&Path> {
+        self.tools.get(name).map(PathBuf::as_path).with_context(|| format!("the manifest names no {name}"))
+    }
+}
+
+impl Channel {
+    /// The version of its glibc, to be compared.
+    pub fn version(&self) -> (u32, u32) {
+        let mut parts = self.glibc.split('.').map(|part| part.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+    }
+}

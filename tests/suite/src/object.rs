@@ -1,0 +1,180 @@
+//! Fixtures: small C sources, built by the channel's compiler.
+
+use std::env;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::NamedTempFile;
+
+use crate::bed::Bed;
+use crate::dynamic::Dynamic;
+use crate::manifest::Channel;
+use crate::process;
+
+/// The program that most trials run: see the file.
+const OPEN: &str = include_str!("../fixtures/open.c");
+
+/// A library or a program to be built.
+pub struct Object<'b> {
+    bed: &'b Bed<'b>,
+    channel: &'b Channel,
+    path: PathBuf,
+    library: bool,
+    source: String,
+    needs: Vec<PathBuf>,
+    search: Search,
+    flags: Vec<String>,
+}
+
+/// The directories that an object brings along for its own dependencies.
+enum Search {
+    None,
+    Runpath(String),
+    Rpath(String),
+}
+
+impl<'b> Object<'b> {
+    pub(crate) fn library(bed: &'b Bed<'b>, path: PathBuf) -> Self {
+        Object { library: true, source: String::new(), ..Object::program(bed, path) }
+    }
+
+    pub(crate) fn program(bed: &'b Bed<'b>, path: PathBuf) -> Self {
+        let (needs, flags) = (Vec::new(), Vec::new());
+        let channel = bed.channel;
+        Object { bed, channel, path, library: false, source: OPEN.into(), needs, search: Search::None, flags }
+    }
+
+    /// Has it built for another channel than the bed's.
+    pub fn channel(mut self, channel: &'b Channel) -> Self {
+        self.channel = channel;
+        self
+    }
+
+    /// Sets the C source.
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Lets the library answer `who` with `text`.
+    pub fn says(self, text: &str) -> Self {
+        self.source(format!("const char *who(void) {{ return \"{text}\"; }}\n"))
+    }
+
+    /// Adds a DT_NEEDED on the soname of a library that was built before.
+    pub fn needs(mut self, library: &Path) -> Self {
+        self.needs.push(library.into());
+        self
+    }
+
+    /// Gives it a DT_RUNPATH.
+    pub fn runpath(mut self, directories: &str) -> Self {
+        self.search = Search::Runpath(directories.into());
+        self
+    }
+
+    /// Gives it a DT_RPATH, which its dependencies inherit.
+    pub fn rpath(mut self, directories: &str) -> Self {
+        self.search = Search::Rpath(directories.into());
+        self
+    }
+
+    /// Adds a word to the compiler's command line.
+    pub fn flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// Builds it, or takes what an earlier run built from the same things.
+    pub fn build(self) -> Result<PathBuf> {
+        let kept = self.bed.manifest.objects.join(format!("{:016x}", self.key()?));
+        if !kept.exists() {
+            self.compile(&kept)?;
+        }
+        let dir = self.path.parent().context("an object has a directory")?;
+        fs::create_dir_all(dir)?;
+        process::copy_program(&kept, &self.path, 0o755)?;
+        if self.library {
+            self.assure_search()?;
+        }
+        Ok(self.path)
+    }
+
+    /// Stands for everything that the result depends on.
+    fn key(&self) -> Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        (&self.channel.cc, fs::canonicalize(&self.channel.cc)?, &self.source).hash(&mut hasher);
+        self.arguments().hash(&mut hasher);
+        for library in &self.needs {
+            fs::read(library).with_context(|| format!("cannot read {}", library.display()))?.hash(&mut hasher);
+        }
+        Ok(hasher.finish())
+    }
+
+    /// What the compiler is told, but for the paths of this trial.
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["-O1".to_string(), "-fno-builtin".into()];
+        if self.library {
+            // Nothing of libc: a library that needs it would be searched for by the very rules that are on trial.
+            arguments.extend(["-shared", "-fPIC", "-nostdlib", "-fno-stack-protector"].map(String::from));
+            let soname = self.path.file_name().unwrap_or_default().to_string_lossy();
+            arguments.push(format!("-Wl,-soname,{soname}"));
+        }
+        match &self.search {
+            Search::None => arguments.push("-Wl,--enable-new-dtags".into()),
+            Search::Runpath(path) => {
+                arguments.extend(["-Wl,--enable-new-dtags".into(), format!("-Wl,-rpath,{path}")]);
+            }
+            Search::Rpath(path) => arguments.extend(["-Wl,--disable-new-dtags".into(), format!("-Wl,-rpath,{path}")]),
+        }
+        arguments.extend(self.flags.iter().cloned());
+        arguments
+    }
+
+    fn compile(&self, kept: &Path) -> Result<()> {
+        let objects = &self.bed.manifest.objects;
+        fs::create_dir_all(objects)?;
+        let source = tempfile::Builder::new().suffix(".c").tempfile()?;
+        fs::write(&source, &self.source)?;
+        // Trials run side by side: the finished object appears under its name whole or not at all.
+        let made = NamedTempFile::new_in(objects)?.into_temp_path();
+
+        let mut cc = Command::new(&self.channel.cc);
+        cc.args(self.arguments()).arg("-o").arg(&made).arg(source.path()).arg("-Wl,--no-as-needed").args(&self.needs);
+        cc.arg("-Wl,--allow-shlib-undefined");
+        if self.library {
+            // A Nix compiler adds a RUNPATH to what it links, unless it is told not to.
+            cc.env("NIX_DONT_SET_RPATH", "1");
+        } else {
+            // Libraries of their own before glibc 2.34.
+            cc.args(["-Wl,--as-needed", "-ldl", "-lpthread"]);
+        }
+        for variable in ["LD_AUDIT", "REPLIT_LD_LIBRARY_PATH"] {
+            ensure!(env::var_os(variable).is_none(), "{variable} is set: the trials would be on themselves");
+        }
+        process::succeed(&mut cc).with_context(|| format!("cannot build {}", self.path.display()))?;
+        made.persist(kept)?;
+        Ok(())
+    }
+
+    /// A compiler that adds directories on its own would turn the trial into another one.
+    fn assure_search(&self) -> Result<()> {
+        let dynamic = Dynamic::read(&self.path)?;
+        let (runpath, rpath) = match &self.search {
+            Search::None => (None, None),
+            Search::Runpath(path) => (Some(path.clone()), None),
+            Search::Rpath(path) => (None, Some(path.clone())),
+        };
+        ensure!(
+            dynamic.runpath == runpath && dynamic.rpath == rpath,
+            "{} was built with RUNPATH {:?} and RPATH {:?}",
+            self.path.display(),
+            dynamic.runpath,
+            dynamic.rpath
+        );
+        Ok(())
+    }
+}

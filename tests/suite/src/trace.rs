@@ -1,0 +1,68 @@
+//! The system calls of one process, as strace saw them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// One line for each system call that a program made after its own start.
+#[derive(Debug)]
+pub struct Trace {
+    /// The calls, in order, as in `openat(AT_FDCWD, …) = 3`.
+    pub calls: Vec<String>,
+}
+
+impl Trace {
+    /// Reads strace's log, from `program`'s start on. What started it (a sandbox) is left out.
+    pub(crate) fn read(log: &Path, program: &Path) -> Result<Trace> {
+        let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+        Trace::parse(&String::from_utf8_lossy(&text), program)
+            .with_context(|| format!("{} was not started", program.display()))
+    }
+
+    fn parse(text: &str, program: &Path) -> Option<Trace> {
+        let start = format!("execve(\"{}\"", program.display());
+        let mut lines =
+            text.lines().filter_map(|line| line.split_once(' ')).map(|(pid, call)| (pid, call.trim_start()));
+        let (pid, _) = lines.find(|(_, call)| call.starts_with(&start) && call.ends_with("= 0"))?;
+        // A call that another process interrupts takes two lines; signals and exits are no calls.
+        let own = lines.filter(|(other, _)| *other == pid).map(|(_, call)| call);
+        let calls = own.filter(|call| call.starts_with(|first: char| first.is_ascii_lowercase()));
+        Some(Trace { calls: calls.map(String::from).collect() })
+    }
+
+    /// How many calls there were.
+    pub fn count(&self) -> usize {
+        self.calls.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = r#"7 execve("/bin/bwrap", ["bwrap"], 0x1 /* 2 vars */) = 0
+7 brk(NULL) = 0x1
+8 execve("/tmp/main", ["/tmp/main"], 0x2 /* 1 var */) = -1 ENOENT (No such file or directory)
+8   execve("/tmp/main", ["/tmp/main"], 0x2 /* 1 var */) = 0
+8 openat(AT_FDCWD, "/etc/ld.so.cache", O_RDONLY) = 3
+7 wait4(8, <unfinished ...>
+8 read(3, <unfinished ...>
+7 <... wait4 resumed>NULL, 0, NULL) = 8
+8 <... read resumed>"", 1) = 0
+8 --- SIGCHLD {si_signo=SIGCHLD} ---
+8 exit_group(0) = ?
+8 +++ exited with 0 +++
+"#;
+
+    #[test]
+    fn the_programs_own_calls_are_counted_once() {
+        let trace = Trace::parse(LOG, Path::new("/tmp/main")).unwrap();
+        assert_eq!(trace.count(), 3, "{trace:?}");
+    }
+
+    #[test]
+    fn a_program_that_was_not_started_has_no_trace() {
+        assert!(Trace::parse(LOG, Path::new("/tmp/other")).is_none());
+    }
+}

@@ -1,0 +1,63 @@
+//! `rtld_loader.so` as a file: what a library must be that enters every process.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use suite::dynamic::Dynamic;
+use suite::manifest::Manifest;
+
+use super::FileCase;
+
+pub fn cases() -> Vec<FileCase> {
+    vec![
+        FileCase { name: "exports-only-la-functions", check: exports },
+        FileCase { name: "needs-nothing", check: needs_nothing },
+        FileCase { name: "brings-nothing-along", check: brings_nothing_along },
+        FileCase { name: "is-small", check: is_small },
+        FileCase { name: "names-no-machine", check: names_no_machine },
+    ]
+}
+
+/// Anything else that it exported could take the place of a program's own function.
+fn exports(manifest: &Manifest) -> Result<()> {
+    let dynamic = Dynamic::read(&manifest.auditor)?;
+    let mut names = dynamic.defined;
+    names.sort();
+    ensure!(names.iter().all(|name| name.starts_with("la_")), "{names:?}");
+    ensure!(["la_version", "la_objsearch"].iter().all(|name| names.iter().any(|own| own == name)), "{names:?}");
+    Ok(())
+}
+
+/// A library that it needed would be searched for, by itself, in every process; an undefined symbol would end it.
+fn needs_nothing(manifest: &Manifest) -> Result<()> {
+    let dynamic = Dynamic::read(&manifest.auditor)?;
+    let searches = (&dynamic.runpath, &dynamic.rpath);
+    ensure!(dynamic.needed.is_empty() && searches == (&None, &None), "{dynamic:?}");
+    ensure!(dynamic.undefined.is_empty(), "{:?}", dynamic.undefined);
+    Ok(())
+}
+
+/// No TLS (it would take of the static surplus), no packed relocations (glibc before 2.36 does not know them), no executable
+/// stack (glibc from 2.41 on refuses it, as it does a file that says nothing of it), no lazy binding.
+fn brings_nothing_along(manifest: &Manifest) -> Result<()> {
+    let dynamic = Dynamic::read(&manifest.auditor)?;
+    ensure!(!dynamic.tls && !dynamic.relr && dynamic.bind_now, "{dynamic:?}");
+    ensure!(dynamic.executable_stack == Some(false), "{dynamic:?}");
+    Ok(())
+}
+
+/// At most 64 KiB.
+fn is_small(manifest: &Manifest) -> Result<()> {
+    let size = fs::metadata(&manifest.auditor)?.len();
+    ensure!(size <= 64 << 10, "{size} bytes");
+    Ok(())
+}
+
+/// It is the same wherever it is built: no path of the place is in it.
+fn names_no_machine(manifest: &Manifest) -> Result<()> {
+    let bytes = fs::read(&manifest.auditor)?;
+    for path in ["/.cargo/", "/rustc/", "/home/", "/build/", env!("CARGO_MANIFEST_DIR")] {
+        ensure!(!bytes.windows(path.len()).any(|window| window == path.as_bytes()), "{path} is in it");
+    }
+    Ok(())
+}

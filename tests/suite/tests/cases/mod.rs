@@ -1,0 +1,122 @@
+//! The cases, by theme. Each is a function that makes a claim, on whatever channel and in whatever view it is given.
+
+use std::path::Path;
+
+use anyhow::Result;
+use suite::bed::Bed;
+use suite::manifest::{Channel, Manifest, View};
+
+mod candidates;
+mod costs;
+mod environment;
+mod file;
+mod found;
+mod glibc;
+mod hygiene;
+mod log_files;
+mod logging;
+mod machine;
+mod names;
+mod never_replaced;
+mod secure;
+mod wrapper;
+
+type Check = dyn Fn(&Bed) -> Result<()> + Send + Sync;
+type Condition = dyn Fn(&Manifest, &Channel, View) -> bool + Send;
+
+/// A claim about the auditor in a process.
+pub struct Case {
+    /// Its name in the trial's.
+    pub name: String,
+    /// What proves it.
+    pub check: Box<Check>,
+    applies: Vec<Box<Condition>>,
+}
+
+/// A claim about the file `rtld_loader.so` itself.
+pub struct FileCase {
+    /// Its name in the trial's.
+    pub name: &'static str,
+    /// What proves it.
+    pub check: fn(&Manifest) -> Result<()>,
+}
+
+impl Case {
+    fn new(name: impl Into<String>, check: impl Fn(&Bed) -> Result<()> + Send + Sync + 'static) -> Case {
+        Case { name: name.into(), check: Box::new(check), applies: Vec::new() }
+    }
+
+    /// A case of some views only.
+    fn views(mut self, views: &'static [View]) -> Case {
+        self.applies.push(Box::new(move |_, _, view| views.contains(&view)));
+        self
+    }
+
+    /// A case that needs a place where no library of the machine is in ld.so's reach.
+    fn store_only(mut self) -> Case {
+        self.applies.push(Box::new(|_, channel, view| {
+            let store = channel.default_directories.iter().all(|directory| directory.starts_with("/nix/store"));
+            view == View::Nix || store
+        }));
+        self
+    }
+
+    /// A case of what glibc can do from this version on.
+    fn since(mut self, version: (u32, u32)) -> Case {
+        self.applies.push(Box::new(move |_, channel, _| channel.version() >= version));
+        self
+    }
+
+    /// A case of what glibc could do before this version.
+    fn before(mut self, version: (u32, u32)) -> Case {
+        self.applies.push(Box::new(move |_, channel, _| channel.version() < version));
+        self
+    }
+
+    /// A case of one kind of machine, as Nix names it.
+    fn system(mut self, system: &'static str) -> Case {
+        self.applies.push(Box::new(move |_, channel, _| channel.system == system));
+        self
+    }
+
+    /// A case that is seen only with a tool, which not every build sandbox has.
+    fn tool(mut self, name: &'static str) -> Case {
+        self.applies.push(Box::new(move |manifest, _, view| view != View::Direct || manifest.tools.contains_key(name)));
+        self
+    }
+
+    /// Whether the case can be seen there.
+    pub fn applies(&self, manifest: &Manifest, channel: &Channel, view: View) -> bool {
+        self.applies.iter().all(|condition| condition(manifest, channel, view))
+    }
+}
+
+/// The cases that are tried on every channel in every view.
+pub fn all() -> Vec<Case> {
+    let themes = [
+        found::cases(),
+        never_replaced::cases(),
+        machine::cases(),
+        names::cases(),
+        candidates::cases(),
+        glibc::cases(),
+        environment::cases(),
+        secure::cases(),
+        logging::cases(),
+        log_files::cases(),
+        hygiene::cases(),
+        costs::cases(),
+        wrapper::cases(),
+    ];
+    themes.into_iter().flatten().collect()
+}
+
+/// The cases about the audit library as a file.
+pub fn auditor() -> Vec<FileCase> {
+    file::cases()
+}
+
+/// The line that `fixtures/open.c` prints for a library that answers `who`, and that ld.so knows as `path`.
+fn line(who: &str, path: &Path) -> String {
+    format!("{who} {}", path.display())
+}

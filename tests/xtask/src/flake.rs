@@ -1,0 +1,79 @@
+//! The project's flake, evaluated with a stand-in for nixpkgs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use ignore::WalkBuilder;
+use xshell::{Cmd, Shell, cmd};
+
+use crate::channels::TestBed;
+use crate::nix::Nix;
+use crate::{crates, step};
+
+/// A copy of the project without what git ignores, and a channel to build it with.
+pub struct Flake {
+    /// The copy. Unlike the tree itself it has no target/, which Nix would copy to the store where there is no git.
+    pub source: PathBuf,
+    /// The stand-in nixpkgs.
+    pub nixpkgs: PathBuf,
+    nix: Nix,
+}
+
+impl Flake {
+    /// Copies the tree and puts into the store what its build downloads.
+    pub fn new(sh: &Shell, bed: &TestBed, channel: &str) -> Result<Self> {
+        let nix = bed.nix(sh)?;
+        crates::add(sh, &nix)?;
+        let source = bed.directory.join("source");
+        copy_tree(sh, &source)?;
+        Ok(Self { source, nixpkgs: bed.nixpkgs(channel), nix })
+    }
+
+    /// `nix WORDS… .#attribute`, with the stand-in.
+    pub fn command<'a>(&self, sh: &'a Shell, words: &str, attribute: &str) -> Cmd<'a> {
+        self.command_in(sh, words, &format!("path:{}#{attribute}", self.source.display()))
+    }
+
+    /// The same for any flake whose input nixpkgs is to be overridden.
+    pub fn command_in<'a>(&self, sh: &'a Shell, words: &str, flake: &str) -> Cmd<'a> {
+        let words = words.split(' ');
+        let nixpkgs = format!("path:{}", self.nixpkgs.display());
+        self.nix.command(cmd!(sh, "nix {words...} {flake} --override-input nixpkgs {nixpkgs} --no-write-lock-file"))
+    }
+
+    /// `nix-build -A ATTRIBUTE`: no flake.
+    pub fn nix_build<'a>(&self, sh: &'a Shell, attribute: &str) -> Cmd<'a> {
+        let (source, pkgs) = (&self.source, format!("import {} {{ }}", self.nixpkgs.display()));
+        self.nix.command(cmd!(sh, "nix-build {source} --attr {attribute} --arg pkgs {pkgs} --no-out-link"))
+    }
+
+    /// Builds an attribute. Its build log is what shows how far it is.
+    pub fn build(&self, sh: &Shell, attribute: &str) -> Result<PathBuf> {
+        let link = self.source.with_file_name(attribute);
+        let build = self.command(sh, "build --print-build-logs", attribute).arg("--out-link").arg(&link);
+        step::run(&format!("nix build .#{attribute}"), build)?;
+        link.read_link().with_context(|| link.display().to_string())
+    }
+}
+
+/// Copies the tree, but for what .gitignore names, to `source`, which then has no other files.
+fn copy_tree(sh: &Shell, source: &Path) -> Result<()> {
+    sh.remove_path(source)?;
+    let root = sh.current_dir();
+    let files = WalkBuilder::new(&root)
+        .standard_filters(false)
+        .git_ignore(true)
+        // An unpacked archive has a .gitignore and no .git.
+        .require_git(false)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .build();
+    for file in files {
+        let file = file?.into_path();
+        if file.is_file() {
+            let target = source.join(file.strip_prefix(&root)?);
+            sh.create_dir(target.parent().context("a file is in a directory")?)?;
+            sh.copy_file(&file, &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The lock of a channel: everything that the Nix files in tests/channels/nixpkgs need to know of a Debian release.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use crate::data::{Architecture, Data, Release};
+use crate::deb::Deb;
+
+/// The content of lock.json.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lock {
+    channel: String,
+    glibc: String,
+    triplet: String,
+    interpreter: String,
+    cache: String,
+    default_directories: Vec<String>,
+    toolchain: Toolchain,
+    /// By attribute: outputs, the default one first.
+    attributes: BTreeMap<String, Vec<BTreeMap<String, String>>>,
+    /// Store paths by name: those that the attributes lead to.
+    packages: BTreeMap<String, Package>,
+}
+
+/// The machine's Rust.
+#[derive(Clone, Serialize)]
+pub struct Toolchain {
+    /// Where it is.
+    pub path: String,
+    /// What `rustc --version` says.
+    pub version: String,
+}
+
+#[derive(Serialize)]
+struct Package {
+    version: String,
+    debs: Vec<Download>,
+    needs: BTreeSet<String>,
+    links: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Download {
+    file: String,
+    sha256: String,
+}
+
+impl Lock {
+    /// Makes the lock of `release` from its packages.
+    pub fn new(
+        data: &Data,
+        release: &Release,
+        architecture: &Architecture,
+        toolchain: &Toolchain,
+        debs: &[Deb],
+    ) -> Result<Self> {
+        let mut attributes = BTreeMap::new();
+        let mut reached = Vec::new();
+        for (attribute, packages) in &data.attributes {
+            let mut outputs = Vec::new();
+            for (output, package) in packages.outputs() {
+                let provided = |deb: &&Deb| deb.name == package || deb.provides.contains(&package);
+                let deb = debs.iter().find(|deb| deb.name == package).or_else(|| debs.iter().find(provided));
+                let deb = deb.with_context(|| format!("{}: no package {package}", release.name))?;
+                let path = data.path_of(&deb.name).to_owned();
+                reached.push(path.clone());
+                outputs.push(BTreeMap::from([(output, path)]));
+            }
+            attributes.insert(attribute.clone(), outputs);
+        }
+
+        let owners = owners(data, debs);
+        let mut packages = BTreeMap::new();
+        while let Some(name) = reached.pop() {
+            if packages.contains_key(&name) {
+                continue;
+            }
+            let package = Package::new(data, &name, debs, &owners)
+                .with_context(|| format!("{}: package {name}", release.name))?;
+            reached.extend(package.needs.iter().cloned());
+            packages.insert(name, package);
+        }
+
+        if let Some(libc) = packages.get("libc6") {
+            let is_stated = libc.version.starts_with(&format!("{}-", release.glibc));
+            ensure!(is_stated, "{} has glibc {}, not {}", release.name, libc.version, release.glibc);
+        }
+        let directory = |pattern: &String| pattern.replace("{triplet}", &architecture.triplet);
+        Ok(Self {
+            channel: release.name.clone(),
+            glibc: release.glibc.clone(),
+            triplet: architecture.triplet.clone(),
+            interpreter: architecture.interpreter.clone(),
+            cache: data.ld_so.cache.clone(),
+            default_directories: data.ld_so.default_directories.iter().map(directory).collect(),
+            toolchain: toolchain.clone(),
+            attributes,
+            packages,
+        })
+    }
+}
+
+/// Which store path has a library.
+fn owners<'a>(data: &'a Data, debs: &'a [Deb]) -> BTreeMap<&'a str, &'a str> {
+    let libraries = |deb: &'a Deb| deb.libraries.iter().map(|library| (library.as_str(), data.path_of(&deb.name)));
+    debs.iter().flat_map(libraries).collect()
+}
+
+impl Package {
+    fn new(data: &Data, name: &str, debs: &[Deb], owners: &BTreeMap<&str, &str>) -> Result<Self> {
+        let members: Vec<&Deb> = debs.iter().filter(|deb| data.path_of(&deb.name) == name).collect();
+        // The package that the others are listed under gives the version.
+        let main = members.iter().find(|deb| deb.name == name).context("is not there")?;
+        let mut needs = BTreeSet::new();
+        for deb in &members {
+            for library in &deb.needs {
+                let owner = owners.get(library.as_str());
+                let owner = owner.with_context(|| format!("{} needs {library}, which no package has", deb.name))?;
+                needs.insert((*owner).to_owned());
+            }
+        }
+        // What is in one store path finds its own files.
+        needs.remove(name);
+        let links = data.links.get(name).into_iter().flatten();
+        Ok(Self {
+            version: main.version.clone(),
+            debs: members.iter().map(|deb| Download { file: deb.store_name(), sha256: deb.sha256.clone() }).collect(),
+            needs,
+            links: links.map(|(link, target)| format!("{link}={target}")).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deb(name: &str, libraries: &[&str], needs: &[&str]) -> Deb {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Deb {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            provides: vec![format!("old-{name}")],
+            file: format!("{name}_1_amd64.deb").into(),
+            sha256: String::new(),
+            libraries: set(libraries),
+            needs: set(needs),
+        }
+    }
+
+    /// The lock of one attribute, `a`, for `package`.
+    fn lock(package: &str, debs: &[Deb]) -> Result<Lock> {
+        let data = toml::from_str(&format!(
+            r#"
+            releases = []
+            ld_so = {{ cache = "/cache", default_directories = ["/lib/{{triplet}}"] }}
+            architectures = {{}}
+            attributes.a = "{package}"
+            merged.b = ["b-part"]
+            links.b = {{ "bin/b" = "b1" }}
+            left_out.packages = []
+            "#
+        ))?;
+        let release = Release { name: "release".to_owned(), glibc: "2.0".to_owned() };
+        let architecture = Architecture { triplet: "t".to_owned(), interpreter: "ld.so".to_owned() };
+        let toolchain = Toolchain { path: String::new(), version: String::new() };
+        Lock::new(&data, &release, &architecture, &toolchain, debs)
+    }
+
+    #[test]
+    fn store_paths_follow_what_files_need_and_nothing_else() {
+        let debs = [
+            deb("a", &["liba.so"], &["libb.so"]),
+            deb("b", &["libb.so"], &["libpart.so"]),
+            deb("b-part", &["libpart.so"], &["libb.so", "libc.so"]),
+            deb("c", &["libc.so"], &[]),
+            deb("unneeded", &["libd.so"], &[]),
+        ];
+        let lock = lock("a", &debs).unwrap();
+        assert_eq!(lock.packages.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(lock.packages["b"].debs.len(), 2);
+        assert!(lock.packages["b"].needs.iter().eq(["c"]));
+        assert_eq!(lock.packages["b"].links, ["bin/b=b1"]);
+        assert_eq!(lock.default_directories, ["/lib/t"]);
+    }
+
+    #[test]
+    fn a_renamed_package_is_found_by_its_old_name() {
+        let lock = lock("old-a", &[deb("a", &[], &[])]).unwrap();
+        assert_eq!(lock.attributes["a"][0]["out"], "a");
+    }
+
+    #[test]
+    fn a_library_that_no_package_has_is_an_error() {
+        let error = lock("a", &[deb("a", &[], &["libnone.so"])]).err().unwrap();
+        assert!(format!("{error:#}").contains("a needs libnone.so"));
+    }
+}

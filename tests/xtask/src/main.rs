@@ -1,0 +1,89 @@
+//! The project's chores. `cargo xtask --help` lists them.
+
+mod apt;
+mod bench;
+mod build;
+mod channels;
+mod crates;
+mod data;
+mod deb;
+mod demo;
+mod flake;
+mod lock;
+mod manifest;
+mod nix;
+mod panics;
+mod setup;
+mod step;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use xshell::Shell;
+
+#[derive(Parser)]
+#[command(about = "The project's chores", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Builds rtld_loader.so and replit-env-cli.
+    Build {
+        /// Where to leave them.
+        #[arg(long, default_value = "target/dist")]
+        out: PathBuf,
+    },
+    /// Makes the channels of the test bed, and the manifest that names them.
+    Channels,
+    /// Sets everything up and runs a program through `nix run .#replit-env`, after a run without it.
+    Run {
+        /// The program and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Sets everything up and runs all checks and tests.
+    Test(test::Arguments),
+    /// Sets everything up and counts what the auditor costs.
+    Bench {
+        /// On this channel alone.
+        #[arg(long)]
+        channel: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<ExitCode> {
+    let sh = Shell::new()?;
+    // Chores work from anywhere in the tree.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("tests/xtask is in the tree")?;
+    let called_from = sh.current_dir();
+    sh.change_dir(root);
+    match chore {
+        Chore::Build { out } => build::run(&sh, &called_from.join(out))?,
+        Chore::Channels => {
+            setup::run(&sh)?;
+            let bed = channels::make(&sh)?;
+            let manifest = manifest::write(&sh, &bed, &root.join("target/dist"), None)?;
+            println!("{}", manifest.display());
+        }
+        Chore::Run { command } => return demo::run(&sh, &called_from, &command),
+        Chore::Test(arguments) => test::run(&sh, &arguments)?,
+        Chore::Bench { channel } => bench::run(&sh, channel.as_deref())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,50 @@
+//! The manifest: what the integration tests run on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::Value;
+use xshell::Shell;
+
+use crate::channels::TestBed;
+use crate::{build, setup};
+
+#[derive(Serialize)]
+struct Manifest {
+    auditor: PathBuf,
+    replit_env_cli: PathBuf,
+    tools: BTreeMap<&'static str, PathBuf>,
+    views: [&'static str; 2],
+    /// As each channel describes itself.
+    channels: Vec<Value>,
+}
+
+/// Builds the auditor and the host program, and writes the manifest of them and of `bed`'s channels, or of `channel`
+/// alone.
+pub fn make(sh: &Shell, bed: &TestBed, channel: Option<&str>) -> Result<PathBuf> {
+    let dist = sh.current_dir().join("target/dist");
+    build::run(sh, &dist)?;
+    write(sh, bed, &dist, channel)
+}
+
+/// Writes the manifest for what `cargo xtask build` leaves in `dist`.
+pub fn write(sh: &Shell, bed: &TestBed, dist: &Path, channel: Option<&str>) -> Result<PathBuf> {
+    let chosen = bed.channels.iter().filter(|release| channel.is_none_or(|name| name == release.name));
+    let describe = |name: &str| -> Result<Value> {
+        let file = bed.description(name);
+        serde_json::from_slice(&sh.read_binary_file(&file)?).with_context(|| file.display().to_string())
+    };
+    let manifest = Manifest {
+        auditor: dist.join("rtld_loader.so"),
+        replit_env_cli: dist.join("replit-env-cli"),
+        tools: setup::tools().collect(),
+        views: ["nix", "distribution"],
+        channels: chosen.map(|release| describe(&release.name)).collect::<Result<_>>()?,
+    };
+    anyhow::ensure!(!manifest.channels.is_empty(), "there is no such channel: {}", channel.unwrap_or_default());
+    let file = bed.directory.join("manifest.json");
+    sh.write_file(&file, serde_json::to_vec_pretty(&manifest)?)?;
+    Ok(file)
+}

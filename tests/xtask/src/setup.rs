@@ -1,0 +1,61 @@
+//! Installs what the chores need of Debian's packages.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use xshell::{Shell, cmd};
+
+use crate::step;
+
+/// Debian packages, without which a chore would fail. Rust and gcc are there, or this would not run; so are the
+/// packages that every Debian has.
+const PACKAGES: &[&str] =
+    &["bubblewrap", "busybox", "debian-archive-keyring", "gdb-minimal", "nix-bin", "patchelf", "strace", "zsh"];
+
+/// Packages that do as well as one of `PACKAGES`.
+const ALTERNATIVES: &[(&str, &str)] = &[("gdb-minimal", "gdb")];
+
+/// Programs that the integration tests may use, as the manifest names them.
+const TOOLS: &[&str] =
+    &["bash", "busybox", "bwrap", "dash", "gdb", "ldconfig", "patchelf", "setpriv", "sh", "strace", "zsh"];
+
+/// Installs the packages that are missing.
+pub fn run(sh: &Shell) -> Result<()> {
+    if cmd!(sh, "id --user").quiet().read()? != "0" {
+        // Without a daemon, Nix writes to /nix itself.
+        bail!("this has to be run by root: it installs Debian packages ({}) and fills /nix/store", PACKAGES.join(", "));
+    }
+    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !is_there(sh, package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    step::say(&format!("Installing from Debian: {names}"));
+    let install = || {
+        cmd!(sh, "apt-get --quiet --assume-yes --no-install-recommends install")
+            .args(&missing)
+            .quiet()
+            .env("DEBIAN_FRONTEND", "noninteractive")
+    };
+    // A machine whose package index is fresh needs no other.
+    if step::run("apt-get install", install()).is_err() {
+        step::run("apt-get update", cmd!(sh, "apt-get --quiet update").quiet())?;
+        step::run("apt-get install", install())?;
+    }
+    Ok(())
+}
+
+/// The tools that this machine has.
+pub fn tools() -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let directories = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+    let find = move |tool| directories.iter().map(|directory| PathBuf::from(directory).join(tool)).find(|p| p.exists());
+    TOOLS.iter().filter_map(move |tool| Some((*tool, find(tool)?)))
+}
+
+fn is_there(sh: &Shell, package: &str) -> bool {
+    let alternatives = ALTERNATIVES.iter().filter(|(name, _)| *name == package).map(|(_, other)| *other);
+    std::iter::once(package).chain(alternatives).any(|name| {
+        let status = cmd!(sh, "dpkg-query --show").args(["--showformat=${db:Status-Status}", name]);
+        status.quiet().ignore_stderr().read().is_ok_and(|status| status == "installed")
+    })
+}

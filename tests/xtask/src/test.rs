@@ -1,0 +1,108 @@
+//! `cargo xtask test`: every check and test, the integration tests last.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+use crate::channels::TestBed;
+use crate::flake::Flake;
+use crate::{channels, manifest, panics, setup, step};
+
+/// What to test.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Test on this channel alone.
+    #[arg(long)]
+    channel: Option<String>,
+    /// Run these parts alone.
+    #[arg(long, value_delimiter = ',', value_name = "PARTS")]
+    only: Vec<Part>,
+    /// For the integration tests: a filter, --list, --test-threads=N …
+    #[arg(last = true)]
+    harness: Vec<String>,
+}
+
+/// A part of the tests.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Part {
+    /// Formatting, lints and unit tests.
+    Cargo,
+    /// The flake, default.nix, and a second project's flake.
+    Nix,
+    /// Real processes on each channel.
+    Integration,
+}
+
+/// Runs the tests; the first step that fails ends it.
+pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    setup::run(sh)?;
+    let bed = channels::make(sh)?;
+    let newest = &bed.channels.first().context("there is a channel")?.name;
+    let runs = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    if runs(Part::Cargo) {
+        cargo(sh)?;
+    }
+    if runs(Part::Nix) {
+        nix(sh, &bed, arguments.channel.as_ref().unwrap_or(newest))?;
+    }
+    if runs(Part::Integration) {
+        let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
+        integration(sh, &manifest, &arguments.harness)?;
+    }
+    Ok(())
+}
+
+/// What needs no channel.
+fn cargo(sh: &Shell) -> Result<()> {
+    let warnings = ["--", "-D", "warnings"];
+    step::run("cargo fmt", cmd!(sh, "cargo fmt --all --check"))?;
+    step::run("cargo clippy", cmd!(sh, "cargo clippy --workspace --all-targets {warnings...}"))?;
+    // The entry points are there only in the build of the shared object.
+    let entry = cmd!(sh, "cargo clippy --package rtld_loader --lib --target-dir target/clippy-audit_so {warnings...}");
+    step::run("cargo clippy of the shared object", entry.env("RUSTFLAGS", "--cfg audit_so"))?;
+    panics::check(sh)?;
+    let suite = step::run("unit tests of the suite", cmd!(sh, "cargo test --package suite --lib"))?;
+    let others = step::run("unit tests", cmd!(sh, "cargo test --workspace --exclude suite"))?;
+    let passed = count(&suite) + count(&others);
+    ensure!(passed > 0, "there are no unit tests");
+    step::say(&format!("  {passed} passed"));
+    Ok(())
+}
+
+/// How many tests passed, as their summaries have it.
+fn count(output: &str) -> usize {
+    let passed = |line: &str| line.strip_prefix("test result: ok. ")?.split(' ').next()?.parse::<usize>().ok();
+    output.lines().filter_map(passed).sum()
+}
+
+/// What users of Nix do, on `channel` in place of nixpkgs.
+fn nix(sh: &Shell, bed: &TestBed, channel: &str) -> Result<()> {
+    let flake = Flake::new(sh, bed, channel)?;
+    let check = "flake check --print-build-logs";
+    step::run("nix flake check", flake.command(sh, check, ""))?;
+
+    let version = r#"import ctypes; print("cairo", ctypes.CDLL("libcairo.so.2").cairo_version())"#;
+    let run = flake.command(sh, "run", "replit-env").args(["--", "python3", "-c", version]);
+    let output = step::run("nix run .#replit-env -- python3", run)?;
+    ensure!(output.starts_with("cairo 1"), "nix run printed {output}");
+
+    let built = step::run("nix-build -A replit-env", flake.nix_build(sh, "replit-env"))?;
+    let environment = flake.build(sh, "replit-env")?;
+    ensure!(Path::new(built.trim()) == environment, "default.nix makes {built}, the flake {}", environment.display());
+
+    let consumer = flake.source.join("tests/consumer");
+    let project = format!("path:{}", flake.source.display());
+    let consumer = flake.command_in(sh, check, &format!("path:{}", consumer.display()));
+    step::run("nix flake check of a second project", consumer.args(["--override-input", "replit-env", &project]))?;
+    Ok(())
+}
+
+/// The integration tests. Their summary is the last thing that is printed.
+fn integration(sh: &Shell, manifest: &Path, harness: &[String]) -> Result<()> {
+    let build = cmd!(sh, "cargo test --package suite --test integration --no-run");
+    step::run("integration tests: build", build)?;
+    let test = cmd!(sh, "cargo test --quiet --package suite --test integration -- {harness...}");
+    test.quiet().env("RTLD_MANIFEST", manifest).run()?;
+    Ok(())
+}
