@@ -35,6 +35,7 @@ struct LinkMap {
 
 /// An object in this process. It may be compared, and used while it is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct LoadedObject(NonZeroUsize);
 
 impl LoadedObject {

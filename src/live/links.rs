@@ -13,12 +13,7 @@ use crate::outcome::Unsure;
 const CAPACITY: usize = 4096;
 
 /// An object and its loader. Without an object the place is free.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Link {
-    object: Option<LoadedObject>,
-    loader: Option<LoadedObject>,
-}
+type Link = [Option<LoadedObject>; 2];
 
 /// The loaders that matter.
 pub struct Links {
@@ -39,11 +34,11 @@ impl Links {
         if self.links.is_none() {
             self.links = memory::map(CAPACITY);
         }
-        let freed = self.known().iter().position(|link| link.object.is_none());
+        let freed = self.known().iter().position(|[object, _]| object.is_none());
         let place = freed.unwrap_or(self.count);
         match self.links.as_deref_mut().and_then(|links| links.get_mut(place)) {
             Some(link) => {
-                *link = Link { object: Some(object), loader: Some(loader) };
+                *link = [Some(object), Some(loader)];
                 // The count comes last, also for a child that is forked here.
                 fence(Ordering::SeqCst);
                 self.count = self.count.max(place.saturating_add(1));
@@ -54,8 +49,8 @@ impl Links {
 
     /// The loader of an object, if it has one that matters.
     pub fn loader(&self, object: LoadedObject) -> Result<Option<LoadedObject>, Unsure> {
-        match self.known().iter().find(|link| link.object == Some(object)) {
-            Some(link) => Ok(link.loader),
+        match self.known().iter().find(|[known, _]| *known == Some(object)) {
+            Some([_, loader]) => Ok(*loader),
             None if self.overflow => Err(Unsure::LoaderForgotten),
             None => Ok(None),
         }
@@ -64,11 +59,11 @@ impl Links {
     /// Forgets an object that is being closed. What it loaded may stay, without a loader, as in ld.so.
     pub fn remove(&mut self, object: LoadedObject) {
         let count = self.count;
-        for link in self.links.iter_mut().flat_map(|links| links.iter_mut()).take(count) {
-            if link.object == Some(object) {
-                *link = Link { object: None, loader: None };
-            } else if link.loader == Some(object) {
-                link.loader = None;
+        for [known, loader] in self.links.iter_mut().flat_map(|links| links.iter_mut()).take(count) {
+            if *known == Some(object) {
+                (*known, *loader) = (None, None);
+            } else if *loader == Some(object) {
+                *loader = None;
             }
         }
     }

@@ -10,7 +10,7 @@ use core::{ptr, slice};
 
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap};
 
-use super::links::Link;
+use super::link_map::LoadedObject;
 
 /// A type of which zeroed memory is a value.
 ///
@@ -21,8 +21,10 @@ pub unsafe trait Plain {}
 
 // SAFETY: 0 is a u8.
 unsafe impl Plain for u8 {}
-// SAFETY: it is two optional addresses, of which zero is none.
-unsafe impl Plain for Link {}
+// SAFETY: it is an address, of which zero means that there is none.
+unsafe impl Plain for Option<LoadedObject> {}
+// SAFETY: an array is its elements, one after the other.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 /// Zeroed memory for `count` values. `None` when the kernel has none.
 pub fn map<T: Plain>(count: usize) -> Option<&'static mut [T]> {
