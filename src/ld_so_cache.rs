@@ -31,12 +31,40 @@ pub fn paths<'c>(cache: &'c [u8], soname: &'c [u8]) -> impl Iterator<Item = &'c 
         // Both formats begin an entry with flags, key and value.
         let string = |at: usize| strings.get(number(entry, at)? as usize..);
         let key = string(4)?;
-        // Most keys differ early: compare before looking for the closing NUL.
-        if number(entry, 0)? != FLAGS || key.strip_prefix(soname)?.first() != Some(&0) {
+        if number(entry, 0)? != FLAGS || !is_same(key, soname) {
             return None;
         }
         CStr::from_bytes_until_nul(string(8)?).ok()
     })
+}
+
+/// Whether a key, which ends with a NUL, is this name. Digits are compared as numbers: libz.so.01 is libz.so.1
+/// (`_dl_cache_libcmp`).
+fn is_same(mut key: &[u8], mut name: &[u8]) -> bool {
+    loop {
+        match (key.split_first(), name.split_first()) {
+            (Some((b'0'..=b'9', _)), Some((b'0'..=b'9', _))) => {
+                if take_number(&mut key) != take_number(&mut name) {
+                    return false;
+                }
+            }
+            (Some((0, _)), None) => return true,
+            (Some((one, rest_of_key)), Some((other, rest_of_name))) if one == other => {
+                (key, name) = (rest_of_key, rest_of_name);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// The number at the start, which is cut off. It wraps as ld.so's does.
+fn take_number(bytes: &mut &[u8]) -> u32 {
+    let mut number = 0u32;
+    while let Some((digit @ b'0'..=b'9', rest)) = bytes.split_first() {
+        number = number.wrapping_mul(10).wrapping_add(u32::from(digit & 15));
+        *bytes = rest;
+    }
+    number
 }
 
 /// The parts of a cache that matter.
@@ -129,6 +157,8 @@ mod tests {
         for cache in [new(&entries), old(&entries), both] {
             assert_eq!(found(&cache, "libz.so.1"), ["/lib/v3/libz.so.1", "/lib/libz.so.1"]);
             assert_eq!(found(&cache, "libz.so"), [""; 0]);
+            assert_eq!(found(&cache, "libz.so.010"), ["/lib/libz.so.10"]);
+            assert_eq!(found(&cache, "libz.so.x"), [""; 0]);
         }
     }
 

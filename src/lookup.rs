@@ -7,8 +7,8 @@
 //! 5. The first declared candidate that can be loaded is handed out.
 //!
 //! It happens when ld.so has the name and has not yet searched (`LA_SER_ORIG`), since only a redirect at that stage
-//! leaves the right names behind. What could not be decided there is taken up in the last place where ld.so would
-//! look (`LA_SER_DEFAULT`).
+//! leaves the right names behind. What could not be decided there is taken up when ld.so comes to a default directory
+//! and neither that one nor a later one has the library (`LA_SER_DEFAULT`).
 
 use crate::candidate::{Skip, check};
 use crate::catalogue::{Candidate, Catalogue, Form};
@@ -42,7 +42,8 @@ impl<'n> Asked<'n> {
     pub fn new(name: &'n [u8]) -> Result<Self, Pass> {
         let soname = match split_directory(name) {
             None => name,
-            Some((directory, soname)) if is_distribution_directory(directory) => soname,
+            // ld.so has yet to replace the tokens in a path.
+            Some((directory, soname)) if is_distribution_directory(directory) && !has_token(name) => soname,
             Some(_) => return Err(Pass::Path),
         };
         match soname {
@@ -140,12 +141,14 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         if !search.image.directories().any(is_this) {
             return Ok(Outcome::Pass(Pass::NotLast));
         }
-        let mut reached = false;
-        let from_here = |default: &[u8]| {
-            reached |= is_this(default);
-            reached
+        // This directory's subdirectories for processors have been tried: of it, only this file is left.
+        let mut passed = false;
+        let behind = |default: &[u8]| {
+            let behind = passed;
+            passed |= is_this(default);
+            behind
         };
-        if search.in_default_directories(soname, from_here)? {
+        if search.in_file(candidate)? || search.in_default_directories(soname, behind)? {
             return Ok(Outcome::Pass(Pass::Found(Place::Default)));
         }
         witness.missed(soname);

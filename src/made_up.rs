@@ -7,12 +7,12 @@ use std::vec::Vec;
 
 use elf::abi::ET_DYN;
 
-use crate::candidate::{Kind, kind};
+use crate::candidate::check;
 use crate::loader_image::LoaderImage;
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
 use crate::search::Search;
-use crate::views::{Files, HEADER, Look, Objects, SearchPaths};
+use crate::views::{FileStart, Files, HEADER, Look, Objects, SearchPaths};
 
 /// What an object says of itself.
 #[derive(Default)]
@@ -109,17 +109,23 @@ impl Files for MadeUpFiles {
 /// A shared object for this machine.
 pub fn library() -> Look {
     let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    let mut header: [u8; HEADER] = program[..HEADER].try_into().unwrap();
-    header[16..18].copy_from_slice(&ET_DYN.to_ne_bytes());
-    assert_eq!(kind(&header), Kind::Shared);
-    Look::File(header, HEADER)
+    let mut bytes: [u8; HEADER] = program[..HEADER].try_into().unwrap();
+    bytes[16..18].copy_from_slice(&ET_DYN.to_ne_bytes());
+    let look = Look::File(FileStart { bytes, len: HEADER, size: program.len() as u64 });
+    assert_eq!(check(&look), Some(Ok(())));
+    look
 }
 
 /// A library for another class of machine.
 pub fn other_class() -> Look {
-    let Look::File(mut header, len) = library() else { unreachable!() };
-    header[4] = 3 - header[4];
-    Look::File(header, len)
+    let Look::File(mut file) = library() else { unreachable!() };
+    file.bytes[4] = 3 - file.bytes[4];
+    Look::File(file)
+}
+
+/// A file of text.
+pub fn text() -> Look {
+    Look::File(FileStart { bytes: [b'I'; HEADER], len: HEADER, size: 100 })
 }
 
 /// A glibc 2.36 with two default directories.

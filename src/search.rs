@@ -2,7 +2,7 @@
 //!
 //! The order is ld.so's: RPATHs, LD_LIBRARY_PATH, RUNPATH, cache, default directories. Its preferences among the
 //! subdirectories for processors and among the cache's entries are not followed: there, anything of the right name
-//! counts as found. So an error here can only be that ld.so is left alone when it need not be.
+//! counts as found. The difference can only be that ld.so is left alone when it need not be.
 
 use crate::candidate::{Kind, kind};
 use crate::hwcaps::Roots;
@@ -87,6 +87,11 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
             }
         }
         Ok(false)
+    }
+
+    /// The file at a path that ld.so is about to try.
+    pub fn in_file(&mut self, path: &[u8]) -> Result<bool, Unsure> {
+        Ok(self.path.set(&[path]).is_some() && matches!(self.look()?, Step::Found))
     }
 
     /// The DT_RPATHs of the requester and of those that loaded it, last the program's.
@@ -230,11 +235,11 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
     /// business too.
     fn look(&mut self) -> Result<Step, Unsure> {
         match self.files.look(self.path.as_c_str()) {
-            Look::Missing => Ok(Step::Next),
+            Look::Missing | Look::Denied => Ok(Step::Next),
             Look::Broken => Ok(Step::NextList),
             Look::Exhausted => Err(Unsure::Exhausted),
             Look::Irregular => Ok(Step::Found),
-            Look::File(bytes, len) => match kind(bytes.get(..len).unwrap_or_default()) {
+            Look::File(file) => match kind(file.as_bytes()) {
                 Kind::OtherMachine => Ok(Step::Next),
                 _ => Ok(Step::Found),
             },

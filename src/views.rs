@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
 
-/// The bytes of a file that ld.so judges it by: the first of its ELF header, up to `e_machine`, with some to spare.
+/// The bytes of a file that are read to judge it: the longest ELF header.
 pub const HEADER: usize = 64;
 
 /// What an object, loaded or about to be, says of the search for its libraries.
@@ -44,16 +44,36 @@ pub trait Objects {
 /// What there is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Nothing that may be opened: ENOENT or EACCES, after which ld.so goes on to the next directory.
+    /// Nothing (ENOENT): ld.so goes on to the next directory.
     Missing,
+    /// Something that may not be opened (EACCES): ld.so goes on, too.
+    Denied,
     /// Another error than those: ld.so gives up the list of directories that it is in.
     Broken,
     /// The process has no descriptor or no memory left: nothing can be known.
     Exhausted,
     /// A directory, a FIFO, a device.
     Irregular,
-    /// A regular file, with its first bytes and how many there are.
-    File([u8; HEADER], usize),
+    /// A regular file.
+    File(FileStart),
+}
+
+/// What is read of a regular file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStart {
+    /// Its first bytes.
+    pub bytes: [u8; HEADER],
+    /// How many of them there are.
+    pub len: usize,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl FileStart {
+    /// The bytes that are there.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Files.

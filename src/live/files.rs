@@ -2,13 +2,15 @@
 
 use core::ffi::CStr;
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, stat};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::memory;
+use super::published::Published;
 use crate::outcome::Unsure;
 use crate::table::Table;
-use crate::views::{Files, HEADER, Look};
+use crate::views::{FileStart, Files, HEADER, Look};
 
 /// The memory for what is known of directories, in bytes: some hundreds of them.
 const DIRECTORIES: usize = 1 << 16;
@@ -20,13 +22,14 @@ pub const OPEN: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NON
 
 /// The files of the machine, and what is remembered of them.
 pub struct LiveFiles {
-    directories: Option<Table<'static>>,
-    cache: Option<CacheCopy>,
+    directories: Published<Table<'static>>,
+    cache: Published<CacheCopy>,
 }
 
-/// ld.so.cache as it was read once.
+/// ld.so.cache as it was read.
 struct CacheCopy {
-    bytes: &'static [u8],
+    /// `None` for an empty file.
+    bytes: Option<&'static mut [u8]>,
     identity: Identity,
 }
 
@@ -36,7 +39,7 @@ type Identity = (u64, u64, u64, i64, u64);
 impl LiveFiles {
     /// Nothing is known yet.
     pub const fn new() -> Self {
-        Self { directories: None, cache: None }
+        Self { directories: Published::new(), cache: Published::new() }
     }
 }
 
@@ -44,17 +47,18 @@ impl Files for LiveFiles {
     fn look(&mut self, path: &CStr) -> Look {
         let file = match retry_on_intr(|| openat(CWD, path, OPEN, Mode::empty())) {
             Ok(file) => file,
-            Err(Errno::NOENT | Errno::ACCESS) => return Look::Missing,
+            Err(Errno::NOENT) => return Look::Missing,
+            Err(Errno::ACCESS) => return Look::Denied,
             Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Look::Exhausted,
             Err(_) => return Look::Broken,
         };
-        match fstat(&file) {
-            Ok(status) if FileType::from_raw_mode(status.st_mode).is_file() => {}
+        let size = match fstat(&file) {
+            Ok(status) if FileType::from_raw_mode(status.st_mode).is_file() => status.st_size as u64,
             _ => return Look::Irregular,
-        }
+        };
         let mut bytes = [0; HEADER];
         match retry_on_intr(|| read(&file, &mut bytes)) {
-            Ok(len) => Look::File(bytes, len),
+            Ok(len) => Look::File(FileStart { bytes, len, size }),
             Err(_) => Look::Irregular,
         }
     }
@@ -64,34 +68,33 @@ impl Files for LiveFiles {
     }
 
     fn recall(&self, directory: &[u8]) -> Option<u32> {
-        self.directories.as_ref()?.values(directory).next()
+        self.directories.get()?.values(directory).next()
     }
 
     fn remember(&mut self, directory: &[u8], value: u32) {
-        if self.directories.is_none() {
-            self.directories = memory::map(DIRECTORIES).and_then(Table::new);
+        if self.directories.get().is_none()
+            && let Some(table) = memory::map(DIRECTORIES).and_then(Table::new)
+        {
+            self.directories.set(table);
         }
-        if let Some(table) = &mut self.directories {
+        if let Some(table) = self.directories.get_mut() {
             // A directory that does not fit is looked at again.
             let _ = table.insert(directory, value);
         }
     }
 
+    /// As ld.so does: a cache that cannot be read is none, and one that was replaced is read again.
     fn cache(&mut self, path: &CStr) -> Result<&[u8], Unsure> {
-        let status = match stat(path) {
-            Ok(status) => status,
-            Err(_) => return Ok(b""),
-        };
-        let identity = identity(&status);
-        match &mut self.cache {
-            Some(copy) if copy.identity == identity => Ok(copy.bytes),
-            // It was replaced while the process lived.
-            Some(_) => Err(Unsure::Cache),
-            empty => {
-                let (bytes, identity) = read_whole(path).ok_or(Unsure::Cache)?;
-                Ok(empty.insert(CacheCopy { bytes, identity }).bytes)
+        let Ok(status) = stat(path) else { return Ok(b"") };
+        let is_same = |copy: &CacheCopy| copy.identity == identity(&status);
+        if !self.cache.get().is_some_and(is_same) {
+            if let Some(memory) = self.cache.take().and_then(|old| old.bytes) {
+                memory::unmap(memory);
             }
+            let Ok(file) = openat(CWD, path, OPEN, Mode::empty()) else { return Ok(b"") };
+            self.cache.set(read_whole(&file).ok_or(Unsure::Cache)?);
         }
+        Ok(self.cache.get().and_then(|copy| copy.bytes.as_deref()).unwrap_or_default())
     }
 }
 
@@ -100,21 +103,53 @@ fn identity(status: &rustix::fs::Stat) -> Identity {
 }
 
 /// Reads a file into memory of its own: a mapped file that somebody shortens would kill the process. What is shorter by
-/// now is as it is: damage is for the reader to meet.
-fn read_whole(path: &CStr) -> Option<(&'static [u8], Identity)> {
-    let file = openat(CWD, path, OPEN, Mode::empty()).ok()?;
-    let status = fstat(&file).ok()?;
+/// now is as it is: damage is for the reader to meet. `None` for a file that is too large, or without memory.
+fn read_whole(file: &OwnedFd) -> Option<CacheCopy> {
+    let status = fstat(file).ok()?;
+    let identity = identity(&status);
     let size = usize::try_from(status.st_size).ok().filter(|size| *size <= LARGEST_CACHE)?;
     if size == 0 {
-        return Some((b"", identity(&status)));
+        return Some(CacheCopy { bytes: None, identity });
     }
     let memory = memory::map::<u8>(size)?;
     let mut filled = 0usize;
     while let Some(rest) = memory.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match retry_on_intr(|| read(&file, &mut *rest)).ok()? {
-            0 => break,
-            len => filled = filled.checked_add(len)?,
+        match retry_on_intr(|| read(file, &mut *rest)) {
+            Ok(len @ 1..) => filled = filled.saturating_add(len),
+            _ => break,
         }
     }
-    Some((memory, identity(&status)))
+    Some(CacheCopy { bytes: Some(memory), identity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+    use std::string::ToString;
+
+    #[test]
+    fn a_cache_that_is_replaced_is_read_again() {
+        let path = std::env::temp_dir().join(std::format!("rtld-loader-cache-{}", std::process::id()));
+        let c_path = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        let mut files = LiveFiles::new();
+        assert_eq!(files.cache(&c_path), Ok(b"".as_slice()), "there is none yet");
+        for content in ["one".to_string(), "another".to_string(), std::string::String::new(), "x".repeat(10_000)] {
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(files.cache(&c_path), Ok(content.as_bytes()));
+            assert_eq!(files.cache(&c_path), Ok(content.as_bytes()));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(files.cache(&c_path), Ok(b"".as_slice()));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_is_told_apart() {
+        let mut files = LiveFiles::new();
+        assert_eq!(files.look(c"/nowhere/libx.so"), Look::Missing);
+        assert_eq!(files.look(c"/proc/version/libx.so"), Look::Broken);
+        assert_eq!(files.look(c"/dev/null"), Look::Irregular);
+        assert_eq!(files.look(c"/"), Look::Irregular);
+        assert!(matches!(files.look(c"/proc/self/exe"), Look::File(file) if file.len == HEADER));
+    }
 }

@@ -7,6 +7,7 @@ use core::sync::atomic::{Ordering, fence};
 
 use super::link_map::LoadedObject;
 use super::memory;
+use super::published::Published;
 use crate::outcome::Unsure;
 
 /// The most loaders that are kept: 64 KiB of memory, and only if one is.
@@ -17,7 +18,7 @@ type Link = [Option<LoadedObject>; 2];
 
 /// The loaders that matter.
 pub struct Links {
-    links: Option<&'static mut [Link]>,
+    links: Published<&'static mut [Link]>,
     count: usize,
     /// One did not fit: from then on it is not known of any object without a link whether it has a loader.
     overflow: bool,
@@ -26,17 +27,19 @@ pub struct Links {
 impl Links {
     /// None yet.
     pub const fn new() -> Self {
-        Self { links: None, count: 0, overflow: false }
+        Self { links: Published::new(), count: 0, overflow: false }
     }
 
     /// Notes that `object` is there because `loader` needs it.
     pub fn insert(&mut self, object: LoadedObject, loader: LoadedObject) {
-        if self.links.is_none() {
-            self.links = memory::map(CAPACITY);
+        if self.links.get().is_none()
+            && let Some(memory) = memory::map(CAPACITY)
+        {
+            self.links.set(memory);
         }
         let freed = self.known().iter().position(|[object, _]| object.is_none());
         let place = freed.unwrap_or(self.count);
-        match self.links.as_deref_mut().and_then(|links| links.get_mut(place)) {
+        match self.links.get_mut().and_then(|links| links.get_mut(place)) {
             Some(link) => {
                 *link = [Some(object), Some(loader)];
                 // The count comes last, also for a child that is forked here.
@@ -59,7 +62,7 @@ impl Links {
     /// Forgets an object that is being closed. What it loaded may stay, without a loader, as in ld.so.
     pub fn remove(&mut self, object: LoadedObject) {
         let count = self.count;
-        for [known, loader] in self.links.iter_mut().flat_map(|links| links.iter_mut()).take(count) {
+        for [known, loader] in self.links.get_mut().into_iter().flat_map(|links| links.iter_mut()).take(count) {
             if *known == Some(object) {
                 (*known, *loader) = (None, None);
             } else if *loader == Some(object) {
@@ -69,7 +72,7 @@ impl Links {
     }
 
     fn known(&self) -> &[Link] {
-        self.links.as_deref().and_then(|links| links.get(..self.count)).unwrap_or_default()
+        self.links.get().and_then(|links| links.get(..self.count)).unwrap_or_default()
     }
 }
 

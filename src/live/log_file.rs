@@ -7,7 +7,7 @@
 use core::num::NonZeroI32;
 
 use rustix::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat, readlinkat_raw};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, readlinkat_raw, statat};
 use rustix::io::{Errno, IoSlice, fcntl_dupfd_cloexec, retry_on_intr, writev};
 use rustix::process::getpid;
 
@@ -40,7 +40,7 @@ pub struct LogFile {
     path: Option<&'static mut PathBuf>,
     /// The process that created it, and the file.
     created: Option<(NonZeroI32, Identity)>,
-    /// What descriptor 2 was when the process started, if the log goes there.
+    /// What descriptor 2 was when the process started.
     standard_error: Option<Identity>,
     /// The file, during a callback.
     open: Option<OwnedFd>,
@@ -65,7 +65,7 @@ impl LogFile {
     pub fn configure(&mut self, level: Level, wanted: &'static [u8], path: &'static mut PathBuf) {
         self.path = Some(path);
         (self.level, self.wanted) = (level, (!wanted.is_empty()).then_some(wanted));
-        if level > Level::Off && wanted == STANDARD_ERROR {
+        if level > Level::Off {
             self.standard_error = identity(standard_error()).ok();
         }
     }
@@ -100,20 +100,20 @@ impl LogFile {
         }
     }
 
+    /// Writes to stderr, unless the program has closed it: another file may be there by now.
+    fn tell(&self, pieces: &[&[u8]]) {
+        if self.standard_error.is_some() && self.standard_error == identity(standard_error()).ok() {
+            write_all(standard_error(), pieces);
+        }
+    }
+
     /// Says once, on stderr, that there will be no log.
     fn report(&mut self, errno: Errno) {
         self.failed = true;
         let number = Decimal::new(errno.raw_os_error().unsigned_abs());
-        write_all(
-            standard_error(),
-            &[
-                b"rtld_loader: cannot write the log ",
-                self.path.as_deref().map(PathBuf::as_bytes).unwrap_or_default(),
-                b" (errno ",
-                number.as_bytes(),
-                b"); see REPLIT_RTLD_LOG_FILE\n",
-            ],
-        );
+        let path = self.path.as_deref().map(PathBuf::as_bytes).unwrap_or_default();
+        let before = b"rtld_loader: cannot write the log ";
+        self.tell(&[before, path, b" (errno ", number.as_bytes(), b"); see REPLIT_RTLD_LOG_FILE\n"]);
     }
 }
 
@@ -124,11 +124,7 @@ impl Sink for LogFile {
 
     fn write(&mut self, pieces: &[&[u8]]) {
         if self.wanted == Some(STANDARD_ERROR) {
-            // A program that closes it may have another file there.
-            if self.standard_error.is_some() && self.standard_error == identity(standard_error()).ok() {
-                write_all(standard_error(), pieces);
-            }
-            return;
+            return self.tell(pieces);
         }
         if self.open.is_none() && !self.failed {
             match self.open() {
@@ -154,11 +150,18 @@ fn create(path: &mut PathBuf, wanted: Option<&[u8]>, process: NonZeroI32) -> Res
         }
         let flags = OPEN.union(OFlags::CREATE).union(OFlags::EXCL);
         match retry_on_intr(|| openat(CWD, path.as_c_str(), flags, MODE)) {
-            Err(Errno::EXIST) => {}
+            // A device, say, is no name to put numbers behind.
+            Err(Errno::EXIST) if number > 0 || is_file_or_link(path) => {}
             other => return other,
         }
     }
     Err(Errno::EXIST)
+}
+
+fn is_file_or_link(path: &mut PathBuf) -> bool {
+    statat(CWD, path.as_c_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|status| {
+        matches!(FileType::from_raw_mode(status.st_mode), FileType::RegularFile | FileType::Symlink)
+    })
 }
 
 /// Puts the absolute path without a number in place. Without /proc it stays relative.

@@ -2,13 +2,14 @@
 //!
 //! # Safety
 //!
-//! The mappings made here are private, writable, and never unmapped, so they are `'static`; each is handed out once.
+//! The mappings made here are private and writable. Each is handed out once, and stays until it is given back whole, so
+//! it is `'static`.
 
 #![allow(unsafe_code)]
 
 use core::{ptr, slice};
 
-use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap};
+use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
 
 use super::link_map::LoadedObject;
 
@@ -32,8 +33,8 @@ pub fn map<T: Plain>(count: usize) -> Option<&'static mut [T]> {
     let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
     // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
     let memory = unsafe { mmap_anonymous(ptr::null_mut(), bytes, protection, flags) }.ok()?;
-    // SAFETY: the mapping has room for `count` values, is aligned to a page, zeroed, writable, never unmapped, and
-    // nobody else knows of it.
+    // SAFETY: the mapping has room for `count` values, is aligned to a page, zeroed, writable, and nobody else
+    // knows of it.
     Some(unsafe { slice::from_raw_parts_mut(memory.cast(), count) })
 }
 
@@ -48,6 +49,12 @@ pub fn grow(memory: &'static mut [u8], bytes: usize) -> &'static mut [u8] {
         // SAFETY: the mapping is as it was.
         Err(_) => unsafe { slice::from_raw_parts_mut(old, len) },
     }
+}
+
+/// Gives memory back. It must be a whole mapping that [`map`] or [`grow`] made.
+pub fn unmap(memory: &'static mut [u8]) {
+    // SAFETY: `memory` is the only reference to the mapping, and ends here. Should the kernel refuse, it stays unused.
+    let _ = unsafe { munmap(memory.as_mut_ptr().cast(), memory.len()) };
 }
 
 #[cfg(test)]

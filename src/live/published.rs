@@ -1,9 +1,9 @@
-//! A value that is made once, and is there whole or not at all.
+//! A value that is there whole or not at all.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// A value that is made once. A process that is forked while another thread stores it has it or lacks it, and makes
-/// it again then.
+/// A value that is made on the first need. A process that is forked while another thread stores it has it or lacks it,
+/// and makes it again then.
 pub struct Published<T> {
     value: Option<T>,
     whole: AtomicBool,
@@ -18,6 +18,19 @@ impl<T> Published<T> {
     /// The value, if it is there.
     pub fn get(&self) -> Option<&T> {
         if self.whole.load(Ordering::Acquire) { self.value.as_ref() } else { None }
+    }
+
+    /// The value, to be changed in ways that leave it whole at any moment.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        if self.whole.load(Ordering::Acquire) { self.value.as_mut() } else { None }
+    }
+
+    /// Makes the value be gone.
+    pub fn take(&mut self) -> Option<T> {
+        if !self.whole.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.value.take()
     }
 
     /// Makes the value be there.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalogue::Builder;
-use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, library, search};
+use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, library, search, text};
 use std::string::String;
 use std::{vec, vec::Vec};
 
@@ -71,6 +71,7 @@ fn names_alone_tell_what_is_left_to_ld_so() {
         ("/opt/lib/libx.so", Pass::Path),
         ("/usr/libexec/libx.so", Pass::Path),
         ("lib/libx.so", Pass::Path),
+        ("/usr/lib/$LIB/libx.so", Pass::Path),
         ("/lib/", Pass::Path),
         ("", Pass::Path),
         ("libm.so.6", Pass::GlibcFamily),
@@ -97,7 +98,7 @@ fn a_fallback_and_never_an_override() {
 #[test]
 fn the_first_candidate_that_fits_in_declared_order() {
     let mut world = World::new(&["/b/libx.so"]);
-    world.files.files.insert("/a/libx.so".into(), Look::File([b'I'; crate::views::HEADER], 64));
+    world.files.files.insert("/a/libx.so".into(), text());
     assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
     assert_eq!(world.answer.as_bytes(), b"/b/libx.so");
     world.files.files.insert("/a/libx.so".into(), Look::Irregular);
@@ -127,6 +128,9 @@ fn a_path_into_a_distribution_is_mended_if_nothing_is_there() {
     assert_eq!(world.at_origin("/usr/lib64/liby.so"), Outcome::Pass(Pass::Path));
     world.files.files.insert("/usr/lib64/libx.so".into(), library());
     assert_eq!(world.at_origin("/usr/lib64/libx.so"), Outcome::Pass(Pass::Path));
+    // There is something, which may not be read.
+    world.files.files.insert("/usr/lib64/libx.so".into(), Look::Denied);
+    assert_eq!(world.at_origin("/usr/lib64/libx.so"), Outcome::Pass(Pass::Path));
     // The program's own wins here, too.
     let mut world = World::new(&["/a/libx.so", "/run/libx.so"]);
     assert_eq!(world.at_origin("/lib/x86_64-linux-gnu/libx.so"), Outcome::Bare(Place::Runpath));
@@ -140,6 +144,12 @@ fn the_safety_net_acts_when_no_later_default_directory_has_it() {
     assert_eq!(world.answer.as_bytes(), b"/a/libx.so");
     let mut world = World::new(&["/a/libx.so", "/usr/lib/libx.so"]);
     assert_eq!(world.at_default("/lib/libx.so"), Outcome::Pass(Pass::Found(Place::Default)));
+    // ld.so did not want what this directory has for other processors; of the later ones that is not known.
+    let mut world = World::new(&["/a/libx.so", "/lib/tls/libx.so"]);
+    assert_eq!(world.at_default("/lib/libx.so"), Outcome::Redirect);
+    let mut world = World::new(&["/a/libx.so", "/usr/lib/tls/libx.so"]);
+    assert_eq!(world.at_default("/lib/libx.so"), Outcome::Pass(Pass::Found(Place::Default)));
+    assert_eq!(world.at_default("/usr/lib/libx.so"), Outcome::Redirect);
     // Tokens in a path are not replaced at that stage.
     let mut world = World::new(&["/c$LIB/libx.so", "/lib/other.so"]);
     assert_eq!(world.at_default("/lib/libx.so"), Outcome::Redirect);

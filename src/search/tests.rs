@@ -1,7 +1,7 @@
 //! The order and the rules of ld.so's search, in a made-up world. The suite holds the same against real ones.
 
 use super::*;
-use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, other_class, search};
+use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, other_class, search, text};
 use std::string::String;
 use std::{vec, vec::Vec};
 
@@ -108,9 +108,10 @@ fn nodeflib_leaves_out_the_default_directories() {
 fn what_ld_so_refuses_ends_its_search_and_what_it_skips_does_not() {
     for (look, expected) in [
         (Look::Irregular, found(Place::Runpath, "/a/libx.so")),
-        (Look::File([b'x'; crate::views::HEADER], 64), found(Place::Runpath, "/a/libx.so")),
+        (text(), found(Place::Runpath, "/a/libx.so")),
         (other_class(), found(Place::Runpath, "/b/libx.so")),
         (Look::Missing, found(Place::Runpath, "/b/libx.so")),
+        (Look::Denied, found(Place::Runpath, "/b/libx.so")),
         // ELOOP and the like end the list, not the search.
         (Look::Broken, found(Place::Default, "/lib/libx.so")),
     ] {

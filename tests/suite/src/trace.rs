@@ -22,11 +22,18 @@ impl Trace {
 
     fn parse(text: &str, program: &Path) -> Option<Trace> {
         let start = format!("execve(\"{}\"", program.display());
-        let mut lines =
-            text.lines().filter_map(|line| line.split_once(' ')).map(|(pid, call)| (pid, call.trim_start()));
-        let (pid, _) = lines.find(|(_, call)| call.starts_with(&start) && call.ends_with("= 0"))?;
+        let lines = text.lines().filter_map(|line| line.split_once(' ')).map(|(pid, call)| (pid, call.trim_start()));
+        let lines: Vec<(&str, &str)> = lines.collect();
+        let succeeds = |at: usize, (pid, call): (&str, &str)| {
+            let rest = lines[at + 1..].iter().find(|(other, _)| *other == pid);
+            let resumed =
+                rest.is_some_and(|(_, call)| call.starts_with("<... execve resumed>") && call.ends_with("= 0"));
+            call.ends_with("= 0") || (call.ends_with("<unfinished ...>") && resumed)
+        };
+        let started = (0..lines.len()).find(|&at| lines[at].1.starts_with(&start) && succeeds(at, lines[at]))?;
+        let pid = lines[started].0;
         // A call that another process interrupts takes two lines; signals and exits are no calls.
-        let own = lines.filter(|(other, _)| *other == pid).map(|(_, call)| call);
+        let own = lines[started + 1..].iter().filter(|(other, _)| *other == pid).map(|(_, call)| *call);
         let calls = own.filter(|call| call.starts_with(|first: char| first.is_ascii_lowercase()));
         Some(Trace { calls: calls.map(String::from).collect() })
     }
@@ -59,6 +66,18 @@ mod tests {
     fn the_programs_own_calls_are_counted_once() {
         let trace = Trace::parse(LOG, Path::new("/tmp/main")).unwrap();
         assert_eq!(trace.count(), 3, "{trace:?}");
+    }
+
+    #[test]
+    fn a_start_that_another_process_interrupts_is_one() {
+        let interrupted = LOG.replace(
+            "8   execve(\"/tmp/main\", [\"/tmp/main\"], 0x2 /* 1 var */) = 0",
+            "8 execve(\"/tmp/main\", [\"/tmp/main\"], 0x2 /* 1 var */ <unfinished ...>\n\
+             7 wait4(9, NULL, 0, NULL) = 9\n\
+             8 <... execve resumed>) = 0",
+        );
+        assert_ne!(interrupted, LOG);
+        assert_eq!(Trace::parse(&interrupted, Path::new("/tmp/main")).unwrap().count(), 3);
     }
 
     #[test]

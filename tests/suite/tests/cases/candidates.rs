@@ -15,16 +15,20 @@ use super::{Case, line};
 type Make = fn(&Bed, &Path, &Path) -> Result<()>;
 
 pub fn cases() -> Vec<Case> {
-    let kinds: [(&str, Make); 17] = [
+    let kinds: [(&str, Make); 21] = [
         ("directory", |_, path, _| Ok(fs::create_dir(path)?)),
         ("fifo", fifo),
         ("linker-script", |_, path, _| Ok(fs::write(path, "/* GNU ld script */\nINPUT(libfound.so.1)\n")?)),
         ("empty-file", |_, path, _| Ok(fs::write(path, "")?)),
         ("truncated-ident", |_, path, good| Ok(fs::write(path, &fs::read(good)?[..15])?)),
+        ("truncated-program-headers", |_, path, good| Ok(fs::write(path, &fs::read(good)?[..70])?)),
         ("truncated-header", |_, path, good| Ok(fs::write(path, &fs::read(good)?[..40])?)),
         ("wrong-class", |_, path, good| patch(path, good, 4, 1)),
         ("wrong-byte-order", |_, path, good| patch(path, good, 5, 2)),
         ("wrong-machine", |_, path, good| patch(path, good, 18, 40)),
+        ("wrong-osabi", |_, path, good| patch(path, good, 7, 9)),
+        ("wrong-abi-version", |_, path, good| patch(path, good, 8, 1)),
+        ("wrong-size-of-program-headers", |_, path, good| patch(path, good, 54, 57)),
         ("wrong-magic", |_, path, good| patch(path, good, 3, b'G')),
         ("executable-type", |_, path, good| patch(path, good, 16, 2)),
         ("relocatable", relocatable),

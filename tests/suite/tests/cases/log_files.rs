@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Result, ensure};
@@ -26,6 +27,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("log/no-descriptors", no_descriptors),
         Case::new("log/reused-descriptors", |bed| reused_descriptors(bed, "-", None)),
         Case::new("log/closed-descriptors", |bed| reused_descriptors(bed, "12", None)),
+        Case::new("log/unwritable-and-stderr-reused", stderr_reused),
+        Case::new("log/device", device),
         Case::new("log/closed-stderr", |bed| reused_descriptors(bed, "2", Some("stderr"))),
     ]
 }
@@ -128,6 +131,36 @@ fn file_is_a_symlink(bed: &Bed) -> Result<()> {
         fs::remove_file(bed.path("logs/link"))?;
     }
     ensure!(!bed.path("victim").exists() && read(&precious)? == "precious", "a symlink was followed");
+    Ok(())
+}
+
+/// Where the log cannot be written, that is said on standard error, and not in a file that the program has in its place.
+fn stderr_reused(bed: &Bed) -> Result<()> {
+    bed.library("declared/libfound.so").says("declared").build()?;
+    let main = bed.program("main").source(include_str!("../../fixtures/reuse.c")).build()?;
+    // The first thing to be said is of the empty entry, when a library is first looked for.
+    let declared = format!("REPLIT_LD_LIBRARY_PATH=:{}", bed.path("declared").display());
+    let (log_file, level) = (format!("{FILE}=/proc/none/log"), format!("{LEVEL}=1"));
+    let auditor = format!("LD_AUDIT={}", bed.manifest.auditor.display());
+    let data = bed.path("user.txt");
+    let mut entries = vec![declared.as_bytes(), log_file.as_bytes(), level.as_bytes()];
+    let run = |entries: &[&[u8]]| launch(bed, entries, "-", &main)?.arg(&data).arg("libfound.so").arg("close").plain();
+    let plain = run(&entries)?;
+    plain.runs()?;
+    ensure!(read(&data)? == "before\nmissed\n", "{}", read(&data)?);
+    entries.push(auditor.as_bytes());
+    run(&entries)?.equals(&plain)?;
+    ensure!(read(&data)? == "before\nfound\n", "the user's file:\n{}", read(&data)?);
+    Ok(())
+}
+
+/// A device is no file to begin a row of logs with.
+fn device(bed: &Bed) -> Result<()> {
+    let run = finder(bed)?.env(LEVEL, "2").env(FILE, "/dev/null");
+    run.plain()?.misses("libfound.so")?;
+    let audited = run.audited()?;
+    ensure!(audited.stdout == found(bed) + "\n" && audited.stderr.lines().count() == 1, "{audited}");
+    ensure!(!Path::new("/dev/null.1").exists(), "a file was left beside the device");
     Ok(())
 }
 

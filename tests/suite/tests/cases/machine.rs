@@ -44,6 +44,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("kept/runpath-legacy-tls", |bed| runpath(bed, "tls/x86_64")).system(X86_64).before((2, 37)),
         Case::new("kept/ld-library-path-hwcaps", ld_library_path_hwcaps).system(X86_64).since((2, 33)),
         Case::new("kept/rpath-hwcaps", rpath_hwcaps).system(X86_64).since((2, 33)),
+        Case::new("fallback/default-hwcaps-of-another-processor", other_processor)
+            .views(NIX)
+            .system(X86_64)
+            .before((2, 37)),
+        Case::new("kept/distribution-path-with-token", path_with_token).views(NIX).system(X86_64),
         Case::new("fallback/no-default-directory", no_default_directory).views(NIX),
         Case::new("fallback/stale-cache-entry", stale_cache_entry).views(NIX),
         Case::new("fallback/damaged-cache", damaged_cache).views(NIX),
@@ -136,6 +141,26 @@ fn default_later(bed: &Bed) -> Result<()> {
     }
     ensure!(seen > 0, "this ld.so has no other default directory");
     Ok(())
+}
+
+/// In the first default directory there is one for a processor that no machine is, so ld.so passes it by: the library is found
+/// only then, under ld.so's own idea of its name.
+fn other_processor(bed: &Bed) -> Result<()> {
+    bed.library("own/x86_64/x86_64/libtwin.so").says("own").build()?;
+    bed.library("declared/libtwin.so").says("declared").build()?;
+    let main = bed.program("main").build()?;
+    let run = bed.run(main).arg("libtwin.so").declare([bed.path("declared")]).bind(bed.path("own"), "/usr/lib");
+    run.plain()?.misses("libtwin.so")?;
+    let audited = run.audited()?;
+    ensure!(audited.runs()?.stdout.starts_with("declared "), "{audited}");
+    Ok(())
+}
+
+/// ld.so replaces `$LIB` in a path after it has asked us. There is no file of the name that we see.
+fn path_with_token(bed: &Bed) -> Result<()> {
+    bed.library("own/lib/x86_64-linux-gnu/libtwin.so").says("own").build()?;
+    let main = bed.program("main").build()?;
+    keeps(bed, bed.run(main).arg("/usr/lib/tokens/$LIB/libtwin.so").bind(bed.path("own"), "/usr/lib/tokens"))
 }
 
 fn runpath(bed: &Bed, subdirectory: &str) -> Result<()> {

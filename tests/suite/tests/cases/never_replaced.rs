@@ -28,8 +28,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("fallback/runpath-is-not-inherited", runpath_is_not_inherited),
         Case::new("fallback/rpath-ends-at-own-runpath", rpath_ends_at_own_runpath),
         Case::new("fallback/nodeflib-ignores-default", nodeflib_ignores_default).views(&[View::Distribution]),
-        Case::new("fallback/wrong-class-in-runpath", |bed| foreign_file_in_runpath(bed, 4, 1)),
-        Case::new("fallback/wrong-machine-in-runpath", |bed| foreign_file_in_runpath(bed, 18, 40)),
+        Case::new("fallback/wrong-class-in-runpath", |bed| foreign_file_in_runpath(bed, &[(4, 1)])),
+        Case::new("fallback/wrong-class-and-byte-order-in-runpath", |bed| {
+            foreign_file_in_runpath(bed, &[(4, 1), (5, 2)])
+        }),
+        Case::new("fallback/wrong-machine-in-runpath", |bed| foreign_file_in_runpath(bed, &[(18, 40)])),
     ];
     // RUNPATH and RPATH in every way of writing. $LIB and $PLATFORM are ld.so's own words: one of these will be right.
     let paths = [
@@ -224,10 +227,12 @@ fn nodeflib_ignores_default(bed: &Bed) -> Result<()> {
 }
 
 /// ld.so passes over a file that is for another machine, one byte of its header says.
-fn foreign_file_in_runpath(bed: &Bed, offset: usize, value: u8) -> Result<()> {
+fn foreign_file_in_runpath(bed: &Bed, changes: &[(usize, u8)]) -> Result<()> {
     let twin = bed.library("own/libtwin.so").says("foreign").build()?;
     let mut bytes = std::fs::read(&twin)?;
-    bytes[offset] = value;
+    for &(offset, value) in changes {
+        bytes[offset] = value;
+    }
     std::fs::write(&twin, bytes)?;
     let main = bed.program("main").runpath("$ORIGIN/own").build()?;
     let twin = bed.library("declared/libtwin.so").says("declared").build()?;
