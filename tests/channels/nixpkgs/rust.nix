@@ -25,14 +25,9 @@ let
       crates = builtins.filter (crate: crate ? checksum) (builtins.fromTOML (builtins.readFile lockFile)).package;
       downloaded =
         { name, version, checksum, ... }:
-        derivation {
-          name = "${name}-${version}.crate";
-          system = "builtin";
-          builder = "builtin:fetchurl";
-          url = "file:///run-cargo-xtask/${name}-${version}.crate";
-          outputHashMode = "flat";
-          outputHashAlgo = "sha256";
-          outputHash = checksum;
+        import ./downloaded.nix {
+          file = "${name}-${version}.crate";
+          sha256 = checksum;
         };
     in
     pkgs.runCommandLocal "vendored-crates" {

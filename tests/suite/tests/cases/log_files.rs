@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 use suite::bed::Bed;
@@ -28,7 +27,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("log/reused-descriptors", |bed| reused_descriptors(bed, "-", None)),
         Case::new("log/closed-descriptors", |bed| reused_descriptors(bed, "12", None)),
         Case::new("log/unwritable-and-stderr-reused", stderr_reused),
-        Case::new("log/device", device),
+        Case::new("log/file-is-a-fifo", file_is_a_fifo),
         Case::new("log/closed-stderr", |bed| reused_descriptors(bed, "2", Some("stderr"))),
     ]
 }
@@ -154,13 +153,15 @@ fn stderr_reused(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A device is no file to begin a row of logs with.
-fn device(bed: &Bed) -> Result<()> {
-    let run = finder(bed)?.env(LEVEL, "2").env(FILE, "/dev/null");
+/// A FIFO or a device is no file to begin a row of logs with.
+fn file_is_a_fifo(bed: &Bed) -> Result<()> {
+    let fifo = bed.dir("logs")?.join("fifo");
+    process::succeed(Command::new("mkfifo").arg(&fifo))?;
+    let run = finder(bed)?.env(LEVEL, "2").env(FILE, fifo);
     run.plain()?.misses("libfound.so")?;
     let audited = run.audited()?;
     ensure!(audited.stdout == found(bed) + "\n" && audited.stderr.lines().count() == 1, "{audited}");
-    ensure!(!Path::new("/dev/null.1").exists(), "a file was left beside the device");
+    ensure!(names(&bed.path("logs"))? == ["fifo"], "{:?}", names(&bed.path("logs"))?);
     Ok(())
 }
 
