@@ -33,8 +33,8 @@ struct CacheCopy {
     identity: Identity,
 }
 
-/// What changes when a file does: device, inode, size, and time of modification.
-type Identity = (u64, u64, u64, i64, u64);
+/// What changes when a file does: device, inode, size, and time of modification. Their types differ by architecture.
+type Identity = [i128; 5];
 
 impl LiveFiles {
     /// Nothing is known yet.
@@ -99,7 +99,13 @@ impl Files for LiveFiles {
 }
 
 fn identity(status: &rustix::fs::Stat) -> Identity {
-    (status.st_dev, status.st_ino, status.st_size as u64, status.st_mtime, status.st_mtime_nsec)
+    [
+        status.st_dev.into(),
+        status.st_ino.into(),
+        status.st_size.into(),
+        status.st_mtime.into(),
+        status.st_mtime_nsec.into(),
+    ]
 }
 
 /// Reads a file into memory of its own: a mapped file that somebody shortens would kill the process. What is shorter by
