@@ -45,6 +45,18 @@ pub fn run(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
+/// Installs the parts of the Rust toolchain that only the tests need: rustup's minimal profile lacks them.
+pub fn rust_components(sh: &Shell) -> Result<()> {
+    for (component, subcommand) in [("clippy", "clippy"), ("rustfmt", "fmt")] {
+        let version = cmd!(sh, "cargo {subcommand} --version").quiet().ignore_stdout().ignore_stderr();
+        if version.run().is_err() {
+            step::say(&format!("Installing with rustup: {component}"));
+            step::run("rustup component add", cmd!(sh, "rustup component add {component}").quiet())?;
+        }
+    }
+    Ok(())
+}
+
 /// The tools that this machine has.
 pub fn tools() -> impl Iterator<Item = (&'static str, PathBuf)> {
     let directories = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];

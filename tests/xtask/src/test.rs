@@ -55,6 +55,7 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
 
 /// What needs no channel.
 fn cargo(sh: &Shell) -> Result<()> {
+    setup::rust_components(sh)?;
     let warnings = ["--", "-D", "warnings"];
     step::run("cargo fmt", cmd!(sh, "cargo fmt --all --check"))?;
     step::run("cargo clippy", cmd!(sh, "cargo clippy --workspace --all-targets {warnings...}"))?;
