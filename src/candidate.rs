@@ -1,4 +1,4 @@
-//! Whether a file can be loaded into this process, as far as its first bytes tell.
+//! Whether a file can be loaded into this process, as far as its first bytes tell, and why not.
 
 use elf::abi::{
     EI_CLASS, EI_NIDENT, EI_PAD, ELFCLASS32, ELFCLASS64, ELFMAGIC, ELFOSABI_GNU, EM_386, EM_AARCH64, EM_NONE,
@@ -9,12 +9,15 @@ use elf::file::{Class, ELF32_EHDR_TAILSIZE, ELF64_EHDR_TAILSIZE, FileHeader, par
 use elf::parse::ParseAt;
 use elf::segment::ProgramHeader;
 
+use crate::name::Name;
 use crate::views::{FileStart, Look};
 
 /// The class of objects that this process is made of, and the bytes of their header behind `e_ident`.
 pub(crate) const CLASS: Class = if cfg!(target_pointer_width = "64") { Class::ELF64 } else { Class::ELF32 };
 pub(crate) const HEADER_TAIL: usize =
     if cfg!(target_pointer_width = "64") { ELF64_EHDR_TAILSIZE } else { ELF32_EHDR_TAILSIZE };
+/// The bytes of an entry of a dynamic section.
+pub(crate) const DYN: usize = 2 * size_of::<usize>();
 /// The same class, as `e_ident` has it.
 const CLASS_BYTE: u8 = if cfg!(target_pointer_width = "64") { ELFCLASS64 } else { ELFCLASS32 };
 /// The least ABI version that some glibc refuses for ELFOSABI_GNU (`LIBC_ABI_MAX` of the oldest one).
@@ -51,12 +54,27 @@ pub enum Skip {
     TooLong,
     /// Its path has a `$ORIGIN`, `$LIB` or `$PLATFORM` in it, which ld.so would replace.
     Token,
+    /// Its tables of symbol versions are damaged.
+    Versions,
+    /// It needs a version that the glibc of this process does not define.
+    Needs(Name),
+    /// It needs what only the glibc has that it was built with: GLIBC_PRIVATE.
+    Private,
+    /// It needs a version of a library that is loaded already, in a build that does not define it.
+    Conflicts {
+        /// The version.
+        version: Name,
+        /// The library's soname.
+        soname: Name,
+    },
+    /// It does not define a version that the requester needs of it.
+    Lacks(Name),
 }
 
 impl Skip {
-    /// For people.
-    pub const fn text(self) -> &'static [u8] {
-        match self {
+    /// For people, in pieces.
+    pub fn text(&self) -> [&[u8]; 5] {
+        let text: &[u8] = match self {
             Self::Missing => b"there is no readable file",
             Self::Broken => b"it cannot be opened",
             Self::Irregular => b"it is not a regular file",
@@ -66,7 +84,20 @@ impl Skip {
             Self::NotShared => b"it is not a shared object",
             Self::TooLong => b"its path is too long",
             Self::Token => b"its path has a dynamic string token",
-        }
+            Self::Versions => b"its symbol versions are damaged",
+            Self::Needs(version) => {
+                return [b"it needs ", version.as_bytes(), b", which this glibc does not define", b"", b""];
+            }
+            Self::Conflicts { version, soname } => {
+                let loaded = b" that is loaded does not define";
+                return [b"it needs ", version.as_bytes(), b", which the ", soname.as_bytes(), loaded];
+            }
+            Self::Private => b"it needs GLIBC_PRIVATE of another glibc",
+            Self::Lacks(version) => {
+                return [b"it does not define ", version.as_bytes(), b", which is needed of it", b"", b""];
+            }
+        };
+        [text, b"", b"", b"", b""]
     }
 }
 

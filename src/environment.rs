@@ -49,6 +49,9 @@ pub struct Environment<'e> {
     pub level: Level,
     /// `REPLIT_RTLD_DISABLE` is set to something other than nothing or `0`.
     pub disabled: bool,
+    /// `REPLIT_RTLD_HINTS` is `0`: ld.so is left to its own messages, and does not say why a declared library cannot be
+    /// loaded.
+    pub without_hints: bool,
 }
 
 impl<'e> Environment<'e> {
@@ -59,6 +62,7 @@ impl<'e> Environment<'e> {
         let mut log_file = None;
         let mut level = None;
         let mut disabled = None;
+        let mut hints = None;
         let mut library_path = None;
         let mut origin_path = None;
         for entry in entries {
@@ -70,6 +74,7 @@ impl<'e> Environment<'e> {
                 b"REPLIT_RTLD_LOG_FILE" => log_file = log_file.or(Some(value)),
                 b"REPLIT_RTLD_LOG_LEVEL" => level = level.or(Some(value)),
                 b"REPLIT_RTLD_DISABLE" => disabled = disabled.or(Some(value)),
+                b"REPLIT_RTLD_HINTS" => hints = hints.or(Some(value)),
                 b"LD_LIBRARY_PATH" => library_path = Some(value),
                 b"LD_ORIGIN_PATH" => origin_path = Some(value),
                 _ => {}
@@ -82,6 +87,7 @@ impl<'e> Environment<'e> {
             log_file: log_file.unwrap_or_default(),
             level: level.map_or(Level::Off, Level::parse),
             disabled: !matches!(disabled, None | Some(b"" | b"0")),
+            without_hints: hints == Some(b"0"),
         }
     }
 }
@@ -158,5 +164,7 @@ mod tests {
         assert!(read(&["REPLIT_RTLD_DISABLE=1"]).disabled);
         assert!(!read(&["REPLIT_RTLD_DISABLE=0"]).disabled);
         assert!(!read(&["REPLIT_RTLD_DISABLE="]).disabled);
+        assert!(read(&["REPLIT_RTLD_HINTS=0"]).without_hints);
+        assert!(!read(&["REPLIT_RTLD_HINTS="]).without_hints && !read(&["REPLIT_RTLD_HINTS=1"]).without_hints);
     }
 }

@@ -1,7 +1,7 @@
 //! The glibc family: the libraries that are one with the ld.so of a process.
 //!
 //! They share private symbols (GLIBC_PRIVATE) with exactly the ld.so and libc.so.6 of their own build, so a declared
-//! one is never handed out.
+//! one is never handed out. Where they come from instead: see `own_glibc`.
 
 /// The sonames, with the version of each on Linux (shlib-versions of glibc).
 const SONAMES: &[&[u8]] = &[
@@ -28,6 +28,11 @@ const SONAMES: &[&[u8]] = &[
 /// Whether a soname belongs to the glibc family.
 pub fn contains(soname: &[u8]) -> bool {
     soname.starts_with(b"ld-linux") || SONAMES.contains(&soname)
+}
+
+/// Whether a member is in every process that loads anything, so that libraries may leave it out of their DT_NEEDED.
+pub fn is_always_loaded(soname: &[u8]) -> bool {
+    soname.starts_with(b"ld-linux") || soname == b"libc.so.6"
 }
 
 #[cfg(test)]

@@ -35,6 +35,12 @@ pub mod table;
 
 pub mod catalogue;
 
+pub mod name;
+
+pub mod versions;
+
+pub mod library;
+
 pub mod views;
 
 pub mod loader_image;
@@ -51,7 +57,15 @@ pub mod family;
 
 pub mod candidate;
 
+pub mod elf_file;
+
 pub mod outcome;
+
+pub mod own_glibc;
+
+pub mod gate;
+
+pub mod refusal;
 
 pub mod lookup;
 

@@ -106,10 +106,20 @@ fn path_at_the_end(string: &[u8]) -> Option<&CStr> {
     CStr::from_bytes_with_nul(string.get(at.checked_add(slash)?..)?).ok()
 }
 
-/// The N of `… release version 2.N.` in the text of `ld.so --version`.
+/// The N of glibc 2.N in the text that its libc.so.6 prints as a program, in one of these segments.
+pub fn libc_minor<'i>(segments: impl Iterator<Item = &'i [u8]>) -> Option<u32> {
+    segments.flat_map(|segment| segment.split(|&byte| byte == 0)).find_map(|string| release(string, b"GNU C Library "))
+}
+
+/// The N of glibc 2.N in the text of `ld.so --version`.
 fn minor_version(string: &[u8]) -> Option<u32> {
+    release(string, b"ld.so ")
+}
+
+/// The N of `START… release version 2.N.`
+fn release(string: &[u8], start: &[u8]) -> Option<u32> {
     const BEFORE: &[u8] = b" release version 2.";
-    if string.len() < BEFORE.len() || !string.starts_with(b"ld.so ") {
+    if string.len() < BEFORE.len() || !string.starts_with(start) {
         return None;
     }
     let at = string.windows(BEFORE.len()).position(|window| window == BEFORE)?;
@@ -180,6 +190,13 @@ mod tests {
         let other = segment(b"", b"/opt/lib/\0/usr/lib/\0");
         let differing = [one.as_slice(), REST, other.as_slice()];
         assert_eq!(read(&differing), None);
+    }
+
+    #[test]
+    fn libc_says_its_version() {
+        let banner = b"x\0GNU C Library (Debian GLIBC 2.31-13+deb11u11) stable release version 2.31.\nCopyright\0y";
+        assert_eq!(libc_minor([b"abc".as_slice(), banner].into_iter()), Some(31));
+        assert_eq!(libc_minor([REST].into_iter()), None);
     }
 
     #[test]

@@ -45,6 +45,10 @@ pub fn outcome(sink: &mut impl Sink, name: &[u8], outcome: Outcome, path: &[u8])
     let level = sink.level();
     match outcome {
         Outcome::Redirect if level >= Level::Info => sink.write(&[b"found dynamically: ", path, b"\n"]),
+        Outcome::OwnGlibc if level >= Level::Info => {
+            sink.write(&[b"this process's own glibc has ", name, b": ", path, b"\n"]);
+        }
+        Outcome::Refuse(_) if level >= Level::Info => sink.write(&[b"not found.\nrefused: ", path, b"\n"]),
         Outcome::Pass(Pass::Missing | Pass::NoneFits) if level >= Level::Info => sink.write(&[b"not found.\n"]),
         Outcome::Pass(Pass::Unsure(reason)) if level >= Level::Warn => {
             sink.write(&[b"left to ld.so: ", name, b": ", reason.text(), b"\n"]);
@@ -80,10 +84,12 @@ impl<S: Sink> Witness for S {
         }
     }
 
-    fn considered(&mut self, path: &[u8], verdict: Result<(), Skip>) {
+    fn considered(&mut self, path: &[u8], verdict: Result<(), &Skip>) {
         if self.level() >= Level::Debug {
-            let text = verdict.map_or_else(Skip::text, |()| b"it fits");
-            self.write(&[b"  ", path, b": ", text, b"\n"]);
+            let text = verdict.map_or_else(Skip::text, |()| [b"it fits", b"", b"", b"", b""]);
+            self.write(&[b"  ", path, b": "]);
+            self.write(&text);
+            self.write(&[b"\n"]);
         }
     }
 }
@@ -139,7 +145,7 @@ mod tests {
         command_line(&mut sink, [b"python3".as_slice(), b"main.py"].into_iter());
         ignored(&mut sink, b"lib", Problem::Relative);
         sink.missed(b"libx.so");
-        sink.considered(b"/a/libx.so", Err(Skip::NotElf));
+        sink.considered(b"/a/libx.so", Err(&Skip::NotElf));
         sink.considered(b"/b/libx.so", Ok(()));
         outcome(&mut sink, b"libx.so", Outcome::Redirect, b"/b/libx.so");
         outcome(&mut sink, b"liby.so", Outcome::Pass(Pass::NoneFits), b"");

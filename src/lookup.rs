@@ -1,31 +1,42 @@
 //! The way of a lookup: what ld.so is answered when it looks for a library.
 //!
 //! 1. A path passes, but for one into a distribution's library directory where there is no such file.
-//! 2. The glibc family passes: a declared glibc is never handed out.
+//! 2. The glibc family is the process's own: a declared one is never handed out, and one that another glibc's library
+//!    leads to is replaced.
 //! 3. What nobody declares passes, at no cost.
 //! 4. What ld.so finds by itself passes.
-//! 5. The first declared candidate that can be loaded is handed out.
+//! 5. The first declared candidate that can be loaded is handed out; of the compiler's runtime libraries the one that
+//!    defines most.
+//! 6. Where there are candidates and none can be loaded, ld.so is made to say why.
 //!
 //! It happens when ld.so has the name and has not yet searched (`LA_SER_ORIG`), since only a redirect at that stage
 //! leaves the right names behind. What could not be decided there is taken up when ld.so comes to a default directory
 //! and neither that one nor a later one has the library (`LA_SER_DEFAULT`).
 
-use crate::candidate::{Skip, check};
+use crate::candidate::Skip;
 use crate::catalogue::{Candidate, Catalogue, Form};
 use crate::environment::split_directory;
 use crate::family;
+use crate::gate::{self, Fit};
 use crate::outcome::{Outcome, Pass, Place, Unsure};
+use crate::own_glibc;
 use crate::path::PathBuf;
+use crate::refusal;
 use crate::search::Search;
 use crate::tokens::has_token;
 use crate::views::{Files, Look, Objects};
+
+/// The compiler's runtime libraries. Each newer one serves all that an older one does, and libraries that are loaded
+/// later may need more than the one that is loaded first.
+const RUNTIME: &[&[u8]] =
+    &[b"libstdc++.so.", b"libgcc_s.so.", b"libgomp.so.", b"libgfortran.so.", b"libatomic.so.", b"libquadmath.so."];
 
 /// Hears of what happens on the way.
 pub trait Witness {
     /// ld.so does not find the library: the declared candidates are next.
     fn missed(&mut self, soname: &[u8]);
     /// A candidate was looked at.
-    fn considered(&mut self, path: &[u8], verdict: Result<(), Skip>);
+    fn considered(&mut self, path: &[u8], verdict: Result<(), &Skip>);
 }
 
 /// What ld.so asks for.
@@ -35,10 +46,12 @@ pub struct Asked<'n> {
     pub name: &'n [u8],
     /// The name without its directory.
     pub soname: &'n [u8],
+    /// It is of the glibc family.
+    pub is_family: bool,
 }
 
 impl<'n> Asked<'n> {
-    /// Steps 1 and 2, as far as the name alone tells.
+    /// Step 1, as far as the name alone tells.
     pub fn new(name: &'n [u8]) -> Result<Self, Pass> {
         let soname = match split_directory(name) {
             None => name,
@@ -48,8 +61,7 @@ impl<'n> Asked<'n> {
         };
         match soname {
             b"" => Err(Pass::Path),
-            _ if family::contains(soname) => Err(Pass::GlibcFamily),
-            _ => Ok(Self { name, soname }),
+            _ => Ok(Self { name, soname, is_family: family::contains(soname) }),
         }
     }
 
@@ -69,12 +81,19 @@ fn is_distribution_directory(directory: &[u8]) -> bool {
 pub struct Lookup<'w, O: Objects, F: Files> {
     /// ld.so's own search; `Err` if nothing can be known of it.
     pub search: Result<Search<'w, O, F>, Unsure>,
+    /// The program was started through ld.so by name: of the search it is only known where it ends.
+    pub explicit_loader: bool,
     /// What is declared.
     pub catalogue: &'w Catalogue<'w>,
+    /// Room for the path of this process's glibc.
+    pub glibc: &'w mut PathBuf,
+    /// Whether ld.so is made to say why nothing fits.
+    pub hints: bool,
 }
 
 impl<O: Objects, F: Files> Lookup<'_, O, F> {
-    /// Steps 3 to 5, at LA_SER_ORIG. For [`Outcome::Redirect`] the path is in `answer`.
+    /// Steps 2 to 6, at LA_SER_ORIG. For [`Outcome::Redirect`] and [`Outcome::OwnGlibc`] the path is in `answer`, for
+    /// [`Outcome::Refuse`] the text.
     pub fn at_origin(
         &mut self,
         asked: Asked<'_>,
@@ -82,18 +101,35 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         answer: &mut PathBuf,
         witness: &mut impl Witness,
     ) -> Outcome {
-        match self.try_at_origin(asked, requester, answer, witness) {
-            Ok(outcome) => outcome,
-            Err(unsure) => Outcome::Pass(Pass::Unsure(unsure)),
-        }
+        let outcome = match asked.is_family {
+            true => self.family(asked, requester, answer),
+            false => self.try_at_origin(asked, requester, answer, witness),
+        };
+        outcome.unwrap_or_else(|unsure| Outcome::Pass(Pass::Unsure(unsure)))
     }
 
     /// The safety net, at LA_SER_DEFAULT: `candidate` is the path that ld.so is about to try. For
     /// [`Outcome::Redirect`] the path is in `answer`.
-    pub fn at_default(&mut self, candidate: &[u8], answer: &mut PathBuf, witness: &mut impl Witness) -> Outcome {
-        match self.try_at_default(candidate, answer, witness) {
-            Ok(outcome) => outcome,
-            Err(unsure) => Outcome::Pass(Pass::Unsure(unsure)),
+    pub fn at_default(
+        &mut self,
+        candidate: &[u8],
+        requester: O::Id,
+        answer: &mut PathBuf,
+        witness: &mut impl Witness,
+    ) -> Outcome {
+        let outcome = self.try_at_default(candidate, requester, answer, witness);
+        outcome.unwrap_or_else(|unsure| Outcome::Pass(Pass::Unsure(unsure)))
+    }
+
+    /// Step 2.
+    fn family(&mut self, asked: Asked<'_>, requester: O::Id, answer: &mut PathBuf) -> Result<Outcome, Unsure> {
+        let search = self.search.as_mut().map_err(|unsure| *unsure)?;
+        if !asked.is_path() {
+            return own_glibc::answer(search, self.glibc, asked.soname, requester, answer);
+        }
+        match look(search.files, asked.name, answer) {
+            Look::Missing => own_glibc::answer_path(search, self.glibc, asked.soname, answer),
+            _ => Ok(Outcome::Pass(Pass::Path)),
         }
     }
 
@@ -104,17 +140,13 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         answer: &mut PathBuf,
         witness: &mut impl Witness,
     ) -> Result<Outcome, Unsure> {
-        let catalogue = self.catalogue;
-        let declared = catalogue.candidates(asked.soname).next().is_some();
+        let declared = self.catalogue.candidates(asked.soname).next().is_some();
         let search = self.search.as_mut().map_err(|unsure| *unsure)?;
-        if asked.is_path() {
-            let there = match answer.set(&[asked.name]) {
-                Some(()) => search.files.look(answer.as_c_str()),
-                None => Look::Broken,
-            };
-            if !declared || there != Look::Missing {
-                return Ok(Outcome::Pass(Pass::Path));
-            }
+        if asked.is_path() && (!declared || look(search.files, asked.name, answer) != Look::Missing) {
+            return Ok(Outcome::Pass(Pass::Path));
+        }
+        if self.explicit_loader {
+            return Err(Unsure::ExplicitLoader);
         }
         match search.find(asked.soname, requester)? {
             Some(place) if asked.is_path() => return Ok(Outcome::Bare(place)),
@@ -123,14 +155,22 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
             None => {}
         }
         witness.missed(asked.soname);
+        if !declared {
+            return Ok(Outcome::Pass(Pass::Missing));
+        }
         // ld.so replaces tokens in what it is answered at this stage.
-        let outcome = choose(catalogue, search.files, asked.soname, has_token, answer, witness)?;
-        Ok(if declared { outcome } else { Outcome::Pass(Pass::Missing) })
+        let mut choice = Choice::new(requester, asked.soname, has_token);
+        if choice.choose(self.catalogue, search, self.glibc, answer, witness)? {
+            return Ok(Outcome::Redirect);
+        }
+        let refused = if self.hints { choice.refuse(search, answer) } else { None };
+        Ok(refused.map_or(Outcome::Pass(Pass::NoneFits), Outcome::Refuse))
     }
 
     fn try_at_default(
         &mut self,
         candidate: &[u8],
+        requester: O::Id,
         answer: &mut PathBuf,
         witness: &mut impl Witness,
     ) -> Result<Outcome, Unsure> {
@@ -152,31 +192,101 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
             return Ok(Outcome::Pass(Pass::Found(Place::Default)));
         }
         witness.missed(soname);
-        choose(self.catalogue, search.files, soname, |_| false, answer, witness)
+        let mut choice = Choice::new(requester, soname, |_| false);
+        let found = choice.choose(self.catalogue, search, self.glibc, answer, witness)?;
+        Ok(if found { Outcome::Redirect } else { Outcome::Pass(Pass::NoneFits) })
     }
 }
 
-/// The first candidate that can be loaded and whose path is not `unfit`.
-fn choose<F: Files>(
-    catalogue: &Catalogue<'_>,
-    files: &mut F,
-    soname: &[u8],
+/// What there is at a path. `room` is where it is put together.
+fn look(files: &mut impl Files, path: &[u8], room: &mut PathBuf) -> Look {
+    match room.set(&[path]) {
+        Some(()) => files.look(room.as_c_str()),
+        None => Look::Broken,
+    }
+}
+
+/// Step 5: a choice among candidates.
+struct Choice<'c, O: Objects> {
+    requester: O::Id,
+    soname: &'c [u8],
+    /// Whether a path cannot be handed out at this stage.
     unfit: fn(&[u8]) -> bool,
-    answer: &mut PathBuf,
-    witness: &mut impl Witness,
-) -> Result<Outcome, Unsure> {
-    for candidate in catalogue.candidates(soname) {
-        let verdict = match path_of(candidate, soname, answer) {
-            None => Err(Skip::TooLong),
-            Some(()) if unfit(answer.as_bytes()) => Err(Skip::Token),
-            Some(()) => check(&files.look(answer.as_c_str())).ok_or(Unsure::Exhausted)?,
+    /// A path was.
+    has_unfit: bool,
+    /// The candidate that says most about why none fits: the first one that is a whole library, or else the first.
+    refused: Option<(Candidate<'c>, Skip)>,
+}
+
+impl<'c, O: Objects> Choice<'c, O> {
+    fn new(requester: O::Id, soname: &'c [u8], unfit: fn(&[u8]) -> bool) -> Self {
+        Self { requester, soname, unfit, has_unfit: false, refused: None }
+    }
+
+    /// Puts the path of the candidate that shall be loaded into `answer`. `false` if none can be.
+    fn choose<F: Files>(
+        &mut self,
+        catalogue: &'c Catalogue<'_>,
+        search: &mut Search<'_, O, F>,
+        glibc: &mut PathBuf,
+        answer: &mut PathBuf,
+        witness: &mut impl Witness,
+    ) -> Result<bool, Unsure> {
+        let is_runtime = RUNTIME.iter().any(|prefix| self.soname.starts_with(prefix));
+        let mut best: Option<(Candidate<'_>, Fit)> = None;
+        for candidate in catalogue.candidates(self.soname) {
+            let verdict = self.judge(candidate, search, glibc, answer)?;
+            witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
+            match verdict {
+                Ok(fit) if fit.versioned && !is_runtime => return Ok(true),
+                Ok(fit) => {
+                    let order = |fit: Fit| (fit.versioned, fit.definitions);
+                    if best.is_none_or(|(_, other)| order(fit) > order(other)) {
+                        best = Some((candidate, fit));
+                    }
+                }
+                Err(skip) => {
+                    self.has_unfit |= skip == Skip::Token;
+                    let says_more = |(_, other): &(_, Skip)| refusal::is_build(&skip) && !refusal::is_build(other);
+                    if refusal::explains(&skip) && self.refused.as_ref().is_none_or(says_more) {
+                        self.refused = Some((candidate, skip));
+                    }
+                }
+            }
+        }
+        Ok(best.and_then(|(candidate, _)| path_of(candidate, self.soname, answer)).is_some())
+    }
+
+    /// Step 6: puts the text into `answer`. `None` if there is nothing to say, or no room for it.
+    fn refuse<F: Files>(self, search: &mut Search<'_, O, F>, answer: &mut PathBuf) -> Option<Skip> {
+        // A path that does not do at this stage may do at another.
+        let (candidate, skip) = self.refused.filter(|_| !self.has_unfit)?;
+        let objects = search.objects;
+        let libc = || objects.minor(objects.loaded(own_glibc::LIBC)?);
+        let requester = objects.path(self.requester);
+        let context = refusal::Context {
+            minor: search.image.minor.or_else(libc),
+            requester: split_directory(requester).map_or(requester, |(_, name)| name),
         };
-        witness.considered(answer.as_bytes(), verdict);
-        if verdict.is_ok() {
-            return Ok(Outcome::Redirect);
+        path_of(candidate, self.soname, answer)?;
+        refusal::write(answer, &skip, context)?;
+        // Nobody may have put something there.
+        (search.files.look(answer.as_c_str()) == Look::Missing).then_some(skip)
+    }
+
+    fn judge<F: Files>(
+        &self,
+        candidate: Candidate<'_>,
+        search: &mut Search<'_, O, F>,
+        glibc: &mut PathBuf,
+        answer: &mut PathBuf,
+    ) -> Result<Result<Fit, Skip>, Unsure> {
+        match path_of(candidate, self.soname, answer) {
+            None => Ok(Err(Skip::TooLong)),
+            Some(()) if (self.unfit)(answer.as_bytes()) => Ok(Err(Skip::Token)),
+            Some(()) => gate::judge(search, glibc, answer.as_c_str(), self.soname, self.requester),
         }
     }
-    Ok(Outcome::Pass(Pass::NoneFits))
 }
 
 /// Puts the path of a candidate into `answer`.

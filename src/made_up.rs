@@ -7,7 +7,8 @@ use std::vec::Vec;
 
 use elf::abi::ET_DYN;
 
-use crate::candidate::check;
+use crate::candidate::{Skip, check};
+use crate::library::{Library, Versioning, Writer};
 use crate::loader_image::LoaderImage;
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
@@ -24,6 +25,12 @@ pub struct Object {
     pub loader: Option<usize>,
     /// What `$ORIGIN` means; `None` for nothing.
     pub origin: Option<&'static str>,
+    /// The path that it was loaded from.
+    pub path: &'static str,
+    /// The versions that it needs, each of a library.
+    pub needs: Vec<(&'static str, &'static str)>,
+    /// The versions that it defines. Without any it has no version information.
+    pub defines: Vec<&'static str>,
 }
 
 /// The objects, by index. The first is the program.
@@ -53,7 +60,36 @@ impl Objects for MadeUpObjects {
     fn origin(&self, object: usize, into: &mut PathBuf) -> Result<Option<()>, Unsure> {
         Ok(self.0[object].origin.and_then(|origin| into.push(origin.as_bytes())))
     }
+
+    fn loaded(&self, soname: &[u8]) -> Option<usize> {
+        let is_named = |object: &Object| object.path.rsplit('/').next().map(str::as_bytes) == Some(soname);
+        self.0.iter().position(is_named)
+    }
+
+    fn path(&self, object: usize) -> &[u8] {
+        self.0[object].path.as_bytes()
+    }
+
+    fn needs(&self, object: usize, soname: &[u8], mut visit: impl FnMut(&[u8]) -> bool) {
+        let versions = self.0[object].needs.iter().filter(|(library, _)| library.as_bytes() == soname);
+        let _ = versions.map(|(_, version)| version.as_bytes()).all(&mut visit);
+    }
+
+    fn versioning(&self, object: usize) -> Versioning {
+        Versioning::new(true, !self.0[object].defines.is_empty())
+    }
+
+    fn defines(&self, object: usize, version: &[u8]) -> bool {
+        self.0[object].defines.iter().any(|defined| defined.as_bytes() == version)
+    }
+
+    fn minor(&self, _: usize) -> Option<u32> {
+        Some(31)
+    }
 }
+
+/// What a library needs, each of another one, and what it defines.
+pub type Versions = (Vec<(&'static str, &'static str)>, Versioning, Vec<&'static str>);
 
 /// The files, by path; what was asked for; and what is remembered.
 #[derive(Default)]
@@ -61,6 +97,9 @@ pub struct MadeUpFiles {
     pub files: BTreeMap<String, Look>,
     pub cache: Vec<u8>,
     pub asked: Vec<String>,
+    /// The symbol versions of libraries, by path. Others have none.
+    pub versions: BTreeMap<String, Versions>,
+    read: Vec<Vec<u8>>,
     remembered: BTreeMap<Vec<u8>, u32>,
 }
 
@@ -81,10 +120,41 @@ impl MadeUpFiles {
 }
 
 impl Files for MadeUpFiles {
+    type Known = usize;
+
     fn look(&mut self, path: &CStr) -> Look {
         let path = path.to_str().unwrap();
         self.asked.push(path.into());
         self.files.get(path).copied().unwrap_or(Look::Missing)
+    }
+
+    fn examine(&mut self, path: &CStr) -> Result<Result<usize, Skip>, Unsure> {
+        if let Err(skip) = check(&self.look(path)).ok_or(Unsure::Exhausted)? {
+            return Ok(Err(skip));
+        }
+        let (needs, versioning, definitions) = self.versions.get(path.to_str().unwrap()).cloned().unwrap_or_default();
+        let mut record = std::vec![0; 1000];
+        let mut writer = Writer::new(&mut record).unwrap();
+        for (member, version) in needs {
+            writer.need(member.as_bytes(), version.as_bytes()).unwrap();
+        }
+        for version in definitions {
+            writer.definition(version.as_bytes()).unwrap();
+        }
+        let len = writer.finish(versioning).unwrap();
+        record.truncate(len);
+        self.read.push(record);
+        Ok(Ok(self.read.len() - 1))
+    }
+
+    fn library(&self, known: usize) -> Library<'_> {
+        Library::read(&self.read[known]).unwrap()
+    }
+
+    fn identity(&mut self, path: &CStr) -> Option<[i128; 2]> {
+        let path = path.to_str().unwrap();
+        self.asked.push(path.into());
+        Some([0, self.files.keys().position(|file| file == path)? as i128])
     }
 
     fn is_directory(&mut self, path: &CStr) -> bool {
@@ -108,10 +178,13 @@ impl Files for MadeUpFiles {
 
 /// A shared object for this machine.
 pub fn library() -> Look {
-    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    let mut bytes: [u8; HEADER] = program[..HEADER].try_into().unwrap();
+    static HEADER_OF_THIS: std::sync::OnceLock<[u8; HEADER]> = std::sync::OnceLock::new();
+    let mut bytes = *HEADER_OF_THIS.get_or_init(|| {
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        program[..HEADER].try_into().unwrap()
+    });
     bytes[16..18].copy_from_slice(&ET_DYN.to_ne_bytes());
-    let look = Look::File(FileStart { bytes, len: HEADER, size: program.len() as u64 });
+    let look = Look::File(FileStart { bytes, len: HEADER, size: 1 << 20 });
     assert_eq!(check(&look), Some(Ok(())));
     look
 }

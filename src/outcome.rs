@@ -1,5 +1,7 @@
 //! What a lookup comes to: one value, from which ld.so's answer, the log and every explanation derive.
 
+use crate::candidate::Skip;
+
 /// A step of ld.so's own search (ld.so(8)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -43,6 +45,8 @@ pub enum Unsure {
     Cache,
     /// No descriptor or no memory is left to look at files.
     Exhausted,
+    /// It is not known yet where the glibc of this process is.
+    Glibc,
 }
 
 impl Unsure {
@@ -54,7 +58,8 @@ impl Unsure {
             Self::LoaderForgotten => b"there are too many objects with an inherited RPATH",
             Self::RelativeOrigin => b"$ORIGIN is relative to a former working directory",
             Self::Cache => b"ld.so.cache cannot be read, or has changed",
-            Self::Exhausted => b"there are no file descriptors left",
+            Self::Exhausted => b"there are no file descriptors left, or there is no memory",
+            Self::Glibc => b"it is not known where this process's glibc is",
         }
     }
 }
@@ -89,4 +94,8 @@ pub enum Outcome {
     Bare(Place),
     /// The path of a declared library.
     Redirect,
+    /// The path of this process's own member of the glibc family, in place of another glibc's.
+    OwnGlibc,
+    /// What ld.so shall complain of: the path of a declared library that cannot be loaded, with the reason.
+    Refuse(Skip),
 }

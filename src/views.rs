@@ -4,6 +4,8 @@
 
 use core::ffi::CStr;
 
+use crate::candidate::Skip;
+use crate::library::{Library, Versioning};
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
 
@@ -39,6 +41,25 @@ pub trait Objects {
     /// Appends what `$ORIGIN` means for the object. `Ok(None)` when it means nothing, so that ld.so leaves the path
     /// element out.
     fn origin(&self, object: Self::Id, into: &mut PathBuf) -> Result<Option<()>, Unsure>;
+
+    /// The object of this soname that is in the process already.
+    fn loaded(&self, soname: &[u8]) -> Option<Self::Id>;
+
+    /// The path that it was loaded from; empty for the program.
+    fn path(&self, object: Self::Id) -> &[u8];
+
+    /// Visits the versions that an object needs of a library (DT_VERNEED), but for weak ones, until `visit` says
+    /// `false`.
+    fn needs(&self, object: Self::Id, soname: &[u8], visit: impl FnMut(&[u8]) -> bool);
+
+    /// What an object says of its own symbols' versions.
+    fn versioning(&self, object: Self::Id) -> Versioning;
+
+    /// Whether an object defines a version (DT_VERDEF).
+    fn defines(&self, object: Self::Id, version: &[u8]) -> bool;
+
+    /// The N of the glibc 2.N that an object, its libc.so.6, says it is.
+    fn minor(&self, libc: Self::Id) -> Option<u32>;
 }
 
 /// What there is at a path.
@@ -70,6 +91,13 @@ pub struct FileStart {
 }
 
 impl FileStart {
+    /// The first bytes of a file of this size in bytes; no more than [`HEADER`] of them count.
+    pub fn new(start: &[u8], size: u64) -> Self {
+        let mut bytes = [0; HEADER];
+        bytes.iter_mut().zip(start).for_each(|(place, byte)| *place = *byte);
+        Self { bytes, len: start.len().min(HEADER), size }
+    }
+
     /// The bytes that are there.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
@@ -78,8 +106,21 @@ impl FileStart {
 
 /// Files.
 pub trait Files {
+    /// A library whose file was read.
+    type Known: Copy;
+
     /// Opens the file, reads its first bytes, and closes it. A FIFO must not hold this up.
     fn look(&mut self, path: &CStr) -> Look;
+
+    /// Opens a candidate and reads what decides whether it can be loaded. It is remembered for as long as the process
+    /// lives and the file stays the same. `Err` when nothing could be seen.
+    fn examine(&mut self, path: &CStr) -> Result<Result<Self::Known, Skip>, Unsure>;
+
+    /// What was read of a library.
+    fn library(&self, known: Self::Known) -> Library<'_>;
+
+    /// What tells a file from all others that exist at the same time: its device and inode. `None` if there is none.
+    fn identity(&mut self, path: &CStr) -> Option<[i128; 2]>;
 
     /// Whether the path is a directory.
     fn is_directory(&mut self, path: &CStr) -> bool;

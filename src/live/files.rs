@@ -6,8 +6,11 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, stat};
 use rustix::io::{Errno, read, retry_on_intr};
 
+use super::libraries::{Known, Libraries};
 use super::memory;
 use super::published::Published;
+use crate::candidate::Skip;
+use crate::library::Library;
 use crate::outcome::Unsure;
 use crate::table::Table;
 use crate::views::{FileStart, Files, HEADER, Look};
@@ -24,6 +27,7 @@ pub const OPEN: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NON
 pub struct LiveFiles {
     directories: Published<Table<'static>>,
     cache: Published<CacheCopy>,
+    libraries: Libraries,
 }
 
 /// ld.so.cache as it was read.
@@ -34,16 +38,18 @@ struct CacheCopy {
 }
 
 /// What changes when a file does: device, inode, size, and time of modification. Their types differ by architecture.
-type Identity = [i128; 5];
+pub type Identity = [i128; 5];
 
 impl LiveFiles {
     /// Nothing is known yet.
     pub const fn new() -> Self {
-        Self { directories: Published::new(), cache: Published::new() }
+        Self { directories: Published::new(), cache: Published::new(), libraries: Libraries::new() }
     }
 }
 
 impl Files for LiveFiles {
+    type Known = Known;
+
     fn look(&mut self, path: &CStr) -> Look {
         let file = match retry_on_intr(|| openat(CWD, path, OPEN, Mode::empty())) {
             Ok(file) => file,
@@ -61,6 +67,18 @@ impl Files for LiveFiles {
             Ok(len) => Look::File(FileStart { bytes, len, size }),
             Err(_) => Look::Irregular,
         }
+    }
+
+    fn examine(&mut self, path: &CStr) -> Result<Result<Known, Skip>, Unsure> {
+        self.libraries.examine(path)
+    }
+
+    fn library(&self, known: Known) -> Library<'_> {
+        self.libraries.get(known).unwrap_or_default()
+    }
+
+    fn identity(&mut self, path: &CStr) -> Option<[i128; 2]> {
+        stat(path).ok().map(|status| [status.st_dev.into(), status.st_ino.into()])
     }
 
     fn is_directory(&mut self, path: &CStr) -> bool {
@@ -98,7 +116,8 @@ impl Files for LiveFiles {
     }
 }
 
-fn identity(status: &rustix::fs::Stat) -> Identity {
+/// What tells this state of a file from others.
+pub fn identity(status: &rustix::fs::Stat) -> Identity {
     [
         status.st_dev.into(),
         status.st_ino.into(),

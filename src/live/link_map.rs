@@ -11,19 +11,22 @@ use core::ffi::{CStr, c_char};
 use core::num::NonZeroUsize;
 use core::slice;
 
-use elf::abi::{DF_1_NODEFLIB, DT_FLAGS_1, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRTAB, EI_NIDENT, PF_R, PF_X, PT_LOAD};
+use elf::abi::{
+    DF_1_NODEFLIB, DT_FLAGS_1, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERNEED,
+    DT_VERSYM, EI_NIDENT, PF_R, PF_X, PT_LOAD,
+};
 use elf::dynamic::Dyn;
 use elf::endian::NativeEndian;
 use elf::file::{FileHeader, parse_ident};
 use elf::parse::ParseAt;
 use elf::segment::{ProgramHeader, SegmentTable};
 
-use crate::candidate::{CLASS, HEADER_TAIL};
-use crate::loader_image::LoaderImage;
+use crate::candidate::{CLASS, DYN, HEADER_TAIL};
+use crate::environment::split_directory;
+use crate::library::Versioning;
+use crate::loader_image::{LoaderImage, libc_minor};
+use crate::versions::{Image, each_definition, each_need};
 use crate::views::SearchPaths;
-
-/// The bytes of an entry of a dynamic section.
-const DYN: usize = 2 * size_of::<usize>();
 
 /// The public part of ld.so's `struct link_map` (link.h), as far as it is needed.
 #[repr(C)]
@@ -31,6 +34,7 @@ struct LinkMap {
     l_addr: usize,
     l_name: *const c_char,
     l_ld: *const u8,
+    l_next: usize,
 }
 
 /// An object in this process. It may be compared, and used while it is loaded.
@@ -75,30 +79,98 @@ impl LoadedObject {
         unsafe { CStr::from_ptr(name) }.to_bytes()
     }
 
+    /// The object of this soname among this one and those that ld.so keeps behind it.
+    pub fn find(self, soname: &[u8]) -> Option<Self> {
+        let mut next = Some(self);
+        while let Some(object) = next {
+            let name = object.name();
+            if split_directory(name).map_or(name, |(_, name)| name) == soname || object.soname() == Some(soname) {
+                break;
+            }
+            // SAFETY: ld.so's own list; it does not change while ld.so waits for us.
+            next = unsafe { Self::new(object.link_map().l_next) };
+        }
+        next
+    }
+
+    fn soname(self) -> Option<&'static [u8]> {
+        let offset = self.dynamic().find(|entry| entry.d_tag == DT_SONAME)?.d_val() as usize;
+        self.strings().get(offset)
+    }
+
     /// What its dynamic section says of searching.
     pub fn search_paths(self) -> SearchPaths<'static> {
-        let mut strings = 0;
-        let mut rpath = None;
-        let mut runpath = None;
-        let mut no_default_libraries = false;
+        let mut paths = SearchPaths::default();
+        let strings = self.strings();
         for entry in self.dynamic() {
             let value = entry.d_val() as usize;
             match entry.d_tag {
-                DT_STRTAB => strings = value,
-                DT_RPATH => rpath = Some(value),
-                DT_RUNPATH => runpath = Some(value),
-                DT_FLAGS_1 => no_default_libraries = value & DF_1_NODEFLIB as usize != 0,
+                DT_RPATH => paths.rpath = strings.get(value),
+                DT_RUNPATH => paths.runpath = strings.get(value),
+                DT_FLAGS_1 => paths.no_default_libraries = value & DF_1_NODEFLIB as usize != 0,
+                _ => {}
+            }
+        }
+        paths
+    }
+
+    /// Visits the versions that it needs of a library, until `visit` says `false`. Without weak ones.
+    pub fn needs(self, soname: &[u8], mut visit: impl FnMut(&'static [u8]) -> bool) {
+        let (strings, mapped) = (self.strings(), Mapped(self.link_map().l_addr));
+        if let Some(table) = self.table(DT_VERNEED) {
+            // A table that is damaged is ld.so's to complain of.
+            let _ = each_need(&mapped, table, |need| {
+                need.weak || strings.get(need.file) != Some(soname) || strings.get(need.version).is_none_or(&mut visit)
+            });
+        }
+    }
+
+    /// What it says of its own symbols' versions.
+    pub fn versioning(self) -> Versioning {
+        Versioning::new(self.table(DT_VERSYM).is_some(), self.table(DT_VERDEF).is_some())
+    }
+
+    /// Whether it defines a version.
+    pub fn defines(self, version: &[u8]) -> bool {
+        let (strings, mapped) = (self.strings(), Mapped(self.link_map().l_addr));
+        let mut found = false;
+        if let Some(table) = self.table(DT_VERDEF) {
+            let _ = each_definition(&mapped, table, |definition| {
+                found = strings.get(definition.version) == Some(version);
+                !found
+            });
+        }
+        found
+    }
+
+    /// The offset of a table from the object's base. ld.so never relocates these.
+    fn table(self, tag: i64) -> Option<usize> {
+        self.dynamic().find(|entry| entry.d_tag == tag).map(|entry| entry.d_val() as usize)
+    }
+
+    fn strings(self) -> Strings {
+        let mut strings = Strings { start: 0, len: usize::MAX };
+        for entry in self.dynamic() {
+            match entry.d_tag {
+                DT_STRTAB => strings.start = entry.d_val() as usize,
+                DT_STRSZ => strings.len = entry.d_val() as usize,
                 _ => {}
             }
         }
         // ld.so has relocated the address, except in objects whose dynamic section is read-only.
         let base = self.link_map().l_addr;
-        let strings = if strings < base { base.wrapping_add(strings) } else { strings };
-        let string = |offset: usize| {
-            // SAFETY: ld.so itself takes these for C strings in the object's string table.
-            unsafe { CStr::from_ptr(strings.wrapping_add(offset) as *const c_char) }.to_bytes()
-        };
-        SearchPaths { rpath: rpath.map(string), runpath: runpath.map(string), no_default_libraries }
+        if strings.start < base {
+            strings.start = base.wrapping_add(strings.start);
+        }
+        strings
+    }
+
+    /// The N of glibc 2.N, if this is the libc.so.6 of one.
+    pub fn minor(self) -> Option<u32> {
+        // SAFETY: glibc's libraries are linked at 0: where this one is loaded is its ELF header.
+        let base = unsafe { LoaderBase::new(self.link_map().l_addr) }?;
+        let headers = base.program_headers()?;
+        [PF_R, PF_R | PF_X].into_iter().find_map(|flags| libc_minor(base.segments(&headers, flags)))
     }
 
     fn dynamic(self) -> impl Iterator<Item = Dyn> {
@@ -115,7 +187,33 @@ impl LoadedObject {
     }
 }
 
-/// Where the running ld.so is: the address of its ELF header.
+/// The string table of an object.
+#[derive(Clone, Copy)]
+struct Strings {
+    start: usize,
+    len: usize,
+}
+
+impl Strings {
+    fn get(self, offset: usize) -> Option<&'static [u8]> {
+        // SAFETY: ld.so itself takes these for C strings in the object's string table.
+        (offset < self.len)
+            .then(|| unsafe { CStr::from_ptr(self.start.wrapping_add(offset) as *const c_char) }.to_bytes())
+    }
+}
+
+/// An object in memory, by the address that its own are relative to.
+struct Mapped(usize);
+
+impl Image for Mapped {
+    fn bytes(&self, address: usize, len: usize) -> Option<&[u8]> {
+        let start = self.0.wrapping_add(address) as *const u8;
+        // SAFETY: only what ld.so itself reads is asked for, the entries of tables from one to the next.
+        Some(unsafe { slice::from_raw_parts(start, len) })
+    }
+}
+
+/// Where the running ld.so, or another library of its glibc, is: the address of its ELF header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoaderBase(NonZeroUsize);
 
@@ -124,7 +222,7 @@ impl LoaderBase {
     ///
     /// # Safety
     ///
-    /// It is that value, or the load address of ld.so's own link_map.
+    /// It is that value, or the load address in the link_map of ld.so or of libc.so.6.
     pub unsafe fn new(base: usize) -> Option<Self> {
         NonZeroUsize::new(base).map(Self)
     }
@@ -133,14 +231,20 @@ impl LoaderBase {
     /// are those with code read, too.
     pub fn read_image(self) -> Option<LoaderImage<'static>> {
         let headers = self.program_headers()?;
-        let segments = |flags: u32| {
-            let wanted = move |header: &ProgramHeader| header.p_type == PT_LOAD && header.p_flags == flags;
-            headers.iter().filter(wanted).map(move |header| {
-                // SAFETY: the kernel has mapped the segment, and nobody unmaps ld.so or writes what is not writable.
-                unsafe { self.bytes(header.p_vaddr as usize, header.p_filesz as usize) }
-            })
-        };
-        [PF_R, PF_R | PF_X].into_iter().find_map(|flags| LoaderImage::read(|| segments(flags)))
+        [PF_R, PF_R | PF_X].into_iter().find_map(|flags| LoaderImage::read(|| self.segments(&headers, flags)))
+    }
+
+    /// The segments with these permissions, which do not include that to write.
+    fn segments(
+        self,
+        headers: &SegmentTable<'static, NativeEndian>,
+        flags: u32,
+    ) -> impl Iterator<Item = &'static [u8]> {
+        let wanted = move |header: &ProgramHeader| header.p_type == PT_LOAD && header.p_flags == flags;
+        headers.iter().filter(wanted).map(move |header| {
+            // SAFETY: the segment is mapped, and nobody unmaps these libraries or writes what is not writable.
+            unsafe { self.bytes(header.p_vaddr as usize, header.p_filesz as usize) }
+        })
     }
 
     fn program_headers(self) -> Option<SegmentTable<'static, NativeEndian>> {

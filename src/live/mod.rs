@@ -11,6 +11,8 @@ mod links;
 
 mod objects;
 
+mod libraries;
+
 mod files;
 
 mod listing;

@@ -5,6 +5,7 @@ use rustix::fs::{CWD, readlinkat_raw};
 use super::link_map::LoadedObject;
 use super::links::Links;
 use crate::environment::split_directory;
+use crate::library::Versioning;
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
 use crate::views::{Objects, SearchPaths};
@@ -62,6 +63,30 @@ impl Objects for LiveObjects<'_> {
         let slashes = self.origin_path.iter().rev().take_while(|&&byte| byte == b'/').count();
         let directory = self.origin_path.get(..self.origin_path.len().saturating_sub(slashes)).unwrap_or_default();
         Ok((!self.origin_path.is_empty()).then(|| into.push(or_root(directory))).flatten())
+    }
+
+    fn loaded(&self, soname: &[u8]) -> Option<LoadedObject> {
+        self.main.find(soname)
+    }
+
+    fn path(&self, object: LoadedObject) -> &[u8] {
+        object.name()
+    }
+
+    fn needs(&self, object: LoadedObject, soname: &[u8], visit: impl FnMut(&[u8]) -> bool) {
+        object.needs(soname, visit);
+    }
+
+    fn versioning(&self, object: LoadedObject) -> Versioning {
+        object.versioning()
+    }
+
+    fn defines(&self, object: LoadedObject, version: &[u8]) -> bool {
+        object.defines(version)
+    }
+
+    fn minor(&self, libc: LoadedObject) -> Option<u32> {
+        libc.minor()
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Buffers {
     path: PathBuf,
     /// See [`Stage::answer`].
     answers: [PathBuf; 2],
+    /// The path of this process's glibc.
+    glibc: PathBuf,
     listing: listing::Buffer,
 }
 
@@ -51,9 +53,17 @@ impl Buffers {
         Self {
             path: PathBuf::new(),
             answers: [PathBuf::new(), PathBuf::new()],
+            glibc: PathBuf::new(),
             listing: [MaybeUninit::zeroed(); size_of::<listing::Buffer>()],
         }
     }
+}
+
+/// Whether an auditor does no harm under a ld.so that speaks this version of the interface. On aarch64 before 2.35, which
+/// speaks 2, the code that ld.so puts between caller and callee for any auditor clobbers x8, where a function is told to
+/// leave a structure that it returns (sysdeps/aarch64/dl-trampoline.S).
+fn is_safe_with(version: u32) -> bool {
+    !cfg!(target_arch = "aarch64") || version >= 2
 }
 
 /// The state of the auditor. There is one, in static memory, which ld.so's lock guards.
@@ -120,7 +130,7 @@ impl Process {
 
     /// Whether to take part, for ld.so that speaks this version of the auditing interface.
     pub fn join(&mut self, version: u32) -> bool {
-        if self.environment.is_none() {
+        if self.environment.is_none() || !is_safe_with(version) {
             return false;
         }
         log::version(&mut self.log, version);
@@ -179,13 +189,13 @@ impl Process {
         self.log.forget_open();
         let outcome = match stage {
             Stage::Origin => self.at_origin(buffers, name, requester),
-            Stage::Default if self.net => self.at_default(buffers, name),
+            Stage::Default if self.net => self.at_default(buffers, name, requester),
             Stage::Default => return None,
         };
         self.log.close();
         let answer = stage.answer(&mut buffers.answers);
         match outcome {
-            Outcome::Redirect => Some(answer.as_c_str()),
+            Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => Some(answer.as_c_str()),
             Outcome::Bare(_) => {
                 let asked = Asked::new(name.to_bytes()).ok()?;
                 answer.set(&[asked.soname]).map(|()| answer.as_c_str())
@@ -200,11 +210,14 @@ impl Process {
         let verbose = self.log.level() >= Level::Info;
         let outcome = match Asked::new(name.to_bytes()) {
             Err(pass) => Outcome::Pass(pass),
-            Ok(_) if self.declared().is_empty() && !verbose => Outcome::Pass(Pass::NotDeclared),
+            // Without anything to hand out, nothing is replaced either.
+            Ok(asked) if self.declared().is_empty() && (asked.is_family || !verbose) => {
+                Outcome::Pass(if asked.is_family { Pass::GlibcFamily } else { Pass::NotDeclared })
+            }
             Ok(asked) => {
-                let declared = self.is_declared(buffers, asked.soname);
+                let declared = !asked.is_family && self.is_declared(buffers, asked.soname);
                 // A log tells of libraries that nobody has, too, at the price of searching for them.
-                if !declared && !verbose {
+                if !declared && !asked.is_family && !verbose {
                     Outcome::Pass(Pass::NotDeclared)
                 } else {
                     let outcome = self.look_up(buffers, Stage::Origin, |lookup, answer, log| {
@@ -230,9 +243,9 @@ impl Process {
         }
     }
 
-    fn at_default(&mut self, buffers: &mut Buffers, candidate: &CStr) -> Outcome {
+    fn at_default(&mut self, buffers: &mut Buffers, candidate: &CStr, requester: LoadedObject) -> Outcome {
         let outcome = self.look_up(buffers, Stage::Default, |lookup, answer, log| {
-            lookup.at_default(candidate.to_bytes(), answer, log)
+            lookup.at_default(candidate.to_bytes(), requester, answer, log)
         });
         if outcome == Outcome::Redirect {
             self.say(buffers, candidate, outcome, Stage::Default);
@@ -242,7 +255,7 @@ impl Process {
 
     fn say(&mut self, buffers: &mut Buffers, name: &CStr, outcome: Outcome, stage: Stage) {
         let path = match outcome {
-            Outcome::Redirect => stage.answer(&mut buffers.answers),
+            Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => stage.answer(&mut buffers.answers),
             _ => &mut buffers.path,
         };
         log::outcome(&mut self.log, name.to_bytes(), outcome, path.as_bytes());
@@ -257,14 +270,14 @@ impl Process {
         if self.image.get().is_none() {
             self.image.set(self.loader.and_then(LoaderBase::read_image));
         }
-        let (Some(catalogue), Some(main), Some(environment)) = (self.catalogue.get(), self.main, &self.environment)
-        else {
+        let (Some(main), Some(environment)) = (self.main, &self.environment) else {
             return Outcome::Pass(Pass::NotDeclared);
         };
+        // For the glibc family nothing need have been read.
+        let unread = Catalogue::unlisted(b"");
+        let catalogue = self.catalogue.get().unwrap_or(&unread);
         let objects = LiveObjects { main, links: &self.links, origin_path: environment.origin_path };
         let search = match self.image.get() {
-            // Its options may change the search, but not where it ends.
-            _ if self.explicit_loader && stage == Stage::Origin => Err(Unsure::ExplicitLoader),
             None | Some(None) => Err(Unsure::LoaderImage),
             Some(Some(image)) => Ok(Search {
                 objects: &objects,
@@ -275,7 +288,9 @@ impl Process {
                 path: &mut buffers.path,
             }),
         };
-        ask(&mut Lookup { search, catalogue }, stage.answer(&mut buffers.answers), &mut self.log)
+        let (explicit_loader, hints) = (self.explicit_loader, !environment.without_hints);
+        let mut lookup = Lookup { search, explicit_loader, catalogue, glibc: &mut buffers.glibc, hints };
+        ask(&mut lookup, stage.answer(&mut buffers.answers), &mut self.log)
     }
 
     /// Whether a name is declared. The directories are read on the first need.

@@ -1,6 +1,6 @@
 //! A value that is there whole or not at all.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// A value that is made on the first need. A process that is forked while another thread stores it has it or lacks it,
 /// and makes it again then.
@@ -27,9 +27,13 @@ impl<T> Published<T> {
 
     /// Makes the value be gone.
     pub fn take(&mut self) -> Option<T> {
-        if !self.whole.swap(false, Ordering::AcqRel) {
+        if !self.whole.load(Ordering::Acquire) {
             return None;
         }
+        // An exchange would say the same in one. But on aarch64 it is a call into compiler_builtins, which has a constructor
+        // that needs libc. Nobody else stores: ld.so's lock is held.
+        self.whole.store(false, Ordering::Release);
+        fence(Ordering::SeqCst);
         self.value.take()
     }
 

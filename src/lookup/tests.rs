@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::catalogue::Builder;
-use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, library, search, text};
+use crate::library::Versioning;
+use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, Versions, image, library, search, text};
 use std::string::String;
 use std::{vec, vec::Vec};
 
@@ -15,23 +16,38 @@ impl Witness for Heard {
         self.0.push(String::from_utf8(soname.to_vec()).unwrap());
     }
 
-    fn considered(&mut self, path: &[u8], verdict: Result<(), Skip>) {
+    fn considered(&mut self, path: &[u8], verdict: Result<(), &Skip>) {
         self.0.push(std::format!("{} {verdict:?}", str::from_utf8(path).unwrap()));
     }
 }
 
 /// A program whose RUNPATH is /run, with libx.so declared in /a, /b and /c$LIB.
 struct World {
+    /// The first is the program, the second asks.
+    objects: MadeUpObjects,
+    requester: usize,
+    hints: bool,
+    declared: &'static [u8],
     files: MadeUpFiles,
     heard: Heard,
     answer: PathBuf,
 }
 
 const DECLARED: &[u8] = b"/a:/b/:/c$LIB";
+const WITHOUT_TOKEN: &[u8] = b"/a:/b/:/d/lib";
 
 impl World {
     fn new(libraries: &[&str]) -> Self {
-        Self { files: MadeUpFiles::with_libraries(libraries), heard: Heard::default(), answer: PathBuf::new() }
+        let main = Object { runpath: Some("/run"), ..Object::default() };
+        Self {
+            objects: MadeUpObjects(vec![main]),
+            requester: 0,
+            hints: false,
+            declared: DECLARED,
+            files: MadeUpFiles::with_libraries(libraries),
+            heard: Heard::default(),
+            answer: PathBuf::new(),
+        }
     }
 
     fn look_up(
@@ -43,23 +59,27 @@ impl World {
         for at in [0, 3, 7] {
             builder.add(at, b"libx.so", Form::InDirectory).unwrap();
         }
-        builder.listed_before(DECLARED.len() + 1);
-        let catalogue = builder.finish(DECLARED);
-        let objects = MadeUpObjects(vec![Object { runpath: Some("/run"), ..Object::default() }]);
-        let (image, mut path) = (image(), PathBuf::new());
-        let search = Ok(search(&objects, &mut self.files, &image, "", &mut path));
-        ask(&mut Lookup { search, catalogue: &catalogue }, &mut self.answer, &mut self.heard)
+        builder.listed_before(self.declared.len() + 1);
+        let catalogue = builder.finish(self.declared);
+        let (image, mut path, mut glibc) = (image(), PathBuf::new(), PathBuf::new());
+        let search = Ok(search(&self.objects, &mut self.files, &image, "", &mut path));
+        let (hints, glibc) = (self.hints, &mut glibc);
+        let mut lookup = Lookup { search, explicit_loader: false, catalogue: &catalogue, glibc, hints };
+        ask(&mut lookup, &mut self.answer, &mut self.heard)
     }
 
     fn at_origin(&mut self, name: &str) -> Outcome {
         match Asked::new(name.as_bytes()) {
             Err(pass) => Outcome::Pass(pass),
-            Ok(asked) => self.look_up(|lookup, answer, heard| lookup.at_origin(asked, 0, answer, heard)),
+            Ok(asked) => {
+                let requester = self.requester;
+                self.look_up(|lookup, answer, heard| lookup.at_origin(asked, requester, answer, heard))
+            }
         }
     }
 
     fn at_default(&mut self, candidate: &str) -> Outcome {
-        self.look_up(|lookup, answer, heard| lookup.at_default(candidate.as_bytes(), answer, heard))
+        self.look_up(|lookup, answer, heard| lookup.at_default(candidate.as_bytes(), 0, answer, heard))
     }
 }
 
@@ -75,7 +95,6 @@ fn names_alone_tell_what_is_left_to_ld_so() {
         ("/lib/", Pass::Path),
         ("", Pass::Path),
         ("libm.so.6", Pass::GlibcFamily),
-        ("/lib64/libm.so.6", Pass::GlibcFamily),
     ] {
         assert_eq!(world.at_origin(name), Outcome::Pass(pass), "{name}");
     }
@@ -161,10 +180,183 @@ fn what_cannot_be_known_is_left_to_ld_so() {
     let mut world = World::new(&["/a/libx.so"]);
     let asked = Asked::new(b"libx.so").unwrap();
     let outcome = world.look_up(|lookup, answer, heard| {
-        lookup.search = Err(Unsure::ExplicitLoader);
+        lookup.search = Err(Unsure::LoaderImage);
+        lookup.at_origin(asked, 0, answer, heard)
+    });
+    assert_eq!(outcome, Outcome::Pass(Pass::Unsure(Unsure::LoaderImage)));
+    let outcome = world.look_up(|lookup, answer, heard| {
+        lookup.explicit_loader = true;
         lookup.at_origin(asked, 0, answer, heard)
     });
     assert_eq!(outcome, Outcome::Pass(Pass::Unsure(Unsure::ExplicitLoader)));
     world.files.files.insert("/a/libx.so".into(), Look::Exhausted);
     assert_eq!(world.at_origin("libx.so"), Outcome::Pass(Pass::Unsure(Unsure::Exhausted)));
+}
+
+/// A world with a glibc of its own in /own and another in /other, where a library asks whose RUNPATH is `runpath`.
+fn two_glibcs(runpath: Option<&'static str>, libraries: &[&str]) -> World {
+    let mut world = World::new(libraries);
+    for path in ["/own/libc.so.6", "/own/libm.so.6", "/other/libc.so.6", "/other/libm.so.6"] {
+        world.files.files.insert(path.into(), library());
+    }
+    let libc = Object { path: "/own/libc.so.6", defines: vec!["GLIBC_2.34", "GLIBC_2.36"], ..Object::default() };
+    let requester = Object { path: "/r/libr.so", runpath, ..Object::default() };
+    world.objects.0.extend([libc, requester]);
+    world.requester = 2;
+    world
+}
+
+#[test]
+fn a_member_of_another_glibc_is_replaced() {
+    for runpath in ["/other", "/none:/other/", "/none"] {
+        let mut world = two_glibcs(Some(runpath), &[]);
+        assert_eq!(world.at_origin("libm.so.6"), Outcome::OwnGlibc, "{runpath}");
+        assert_eq!(world.answer.as_bytes(), b"/own/libm.so.6");
+    }
+    // It has no libdl.
+    let mut world = two_glibcs(Some("/other"), &["/other/libdl.so.2"]);
+    assert_eq!(world.at_origin("libdl.so.2"), Outcome::Pass(Pass::GlibcFamily));
+    // A default directory of ld.so may be another glibc's.
+    let mut world = two_glibcs(None, &["/lib/libc.so.6", "/lib/libm.so.6"]);
+    assert_eq!(world.at_origin("libm.so.6"), Outcome::OwnGlibc);
+}
+
+#[test]
+fn what_leads_to_the_own_glibc_is_not_looked_at() {
+    for runpath in ["/own", "/own//", "/a:/own:/b"] {
+        let mut world = two_glibcs(Some(runpath), &[]);
+        assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily), "{runpath}");
+        assert_eq!(world.files.asked, [""; 0]);
+    }
+    // The program, and everything before there is a libc.so.6, too.
+    let mut world = two_glibcs(Some("/other"), &[]);
+    world.requester = 0;
+    assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily));
+    world.requester = 2;
+    world.objects.0[1].path = "";
+    assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily));
+    assert_eq!(world.files.asked, [""; 0]);
+    let mut world = two_glibcs(None, &[]);
+    world.objects.0[1].path = "/usr/lib/libc.so.6";
+    assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily), "a default directory");
+    assert_eq!(world.files.asked, [""; 0]);
+}
+
+#[test]
+fn somebodys_own_choice_of_a_member_stays() {
+    // Without a libc.so.6 beside it, it is not another glibc's.
+    let mut world = two_glibcs(Some("/mine"), &["/mine/libm.so.6"]);
+    assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily));
+    // A variant for some processor.
+    let mut world = two_glibcs(Some("/own/sub"), &["/own/sub/libm.so.6"]);
+    assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily));
+}
+
+#[test]
+fn a_path_of_a_member_that_is_not_there() {
+    let mut world = two_glibcs(Some("/other"), &[]);
+    assert_eq!(world.at_origin("/lib/x86_64-linux-gnu/libm.so.6"), Outcome::OwnGlibc);
+    assert_eq!(world.answer.as_bytes(), b"/own/libm.so.6");
+    world.files.files.insert("/lib/x86_64-linux-gnu/libm.so.6".into(), library());
+    assert_eq!(world.at_origin("/lib/x86_64-linux-gnu/libm.so.6"), Outcome::Pass(Pass::Path));
+    assert_eq!(world.at_origin("/other/libm.so.6"), Outcome::Pass(Pass::Path));
+}
+
+/// libx.so in /a and /b with these versions.
+fn two_builds(a: Versions, b: Versions) -> World {
+    let mut world = two_glibcs(Some("/none"), &["/a/libx.so", "/b/libx.so"]);
+    world.files.versions.insert("/a/libx.so".into(), a);
+    world.files.versions.insert("/b/libx.so".into(), b);
+    world.hints = true;
+    world
+}
+
+fn needs(member: &'static str, version: &'static str) -> Versions {
+    (vec![(member, version)], Versioning::Unversioned, vec![])
+}
+
+#[test]
+fn the_first_whose_needs_are_met() {
+    for (member, version, fits) in [
+        ("libc.so.6", "GLIBC_2.36", true),
+        ("libc.so.6", "GLIBC_2.38", false),
+        ("libc.so.6", "GLIBC_PRIVATE", false),
+        // Read from the file, since it is not loaded.
+        ("libm.so.6", "GLIBC_2.35", true),
+        ("libm.so.6", "GLIBC_2.36", false),
+        ("libdl.so.2", "GLIBC_2.34", false),
+    ] {
+        let mut world = two_builds(needs(member, version), Versions::default());
+        world.files.versions.insert("/own/libm.so.6".into(), (vec![], Versioning::Defined, vec!["GLIBC_2.35"]));
+        assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+        let first: &[u8] = if fits { b"/a/libx.so" } else { b"/b/libx.so" };
+        assert_eq!(world.answer.as_bytes(), first, "{version} of {member}");
+    }
+}
+
+#[test]
+fn private_symbols_are_there_in_the_own_glibc() {
+    let mut world = two_builds(needs("libc.so.6", "GLIBC_PRIVATE"), Versions::default());
+    world.objects.0[1].path = "/a/libc.so.6";
+    assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+    assert_eq!(world.answer.as_bytes(), b"/a/libx.so");
+}
+
+#[test]
+fn the_first_that_defines_what_the_requester_needs() {
+    let defines = |versions: &[&'static str]| (vec![], Versioning::Defined, versions.to_vec());
+    let unversioned = || (vec![], Versioning::Unversioned, vec![]);
+    for (needed, a, b, expected) in [
+        (vec!["X_1"], defines(&["X_1"]), defines(&["X_1", "X_2"]), "/a/libx.so"),
+        (vec!["X_2"], defines(&["X_1"]), defines(&["X_1", "X_2"]), "/b/libx.so"),
+        (vec!["X_1", "X_2"], defines(&["X_2"]), defines(&["X_1", "X_2"]), "/b/libx.so"),
+        // One without version information does as well as it can: behind those that define what is needed.
+        (vec!["X_2"], unversioned(), defines(&["X_2"]), "/b/libx.so"),
+        (vec!["X_2"], unversioned(), defines(&["X_1"]), "/a/libx.so"),
+        (vec![], unversioned(), defines(&["X_1"]), "/a/libx.so"),
+        // One that says nothing of versions would end the process: this is glibc 2.36.
+        (vec!["X_2"], Versions::default(), unversioned(), "/b/libx.so"),
+        (vec![], Versions::default(), unversioned(), "/a/libx.so"),
+    ] {
+        let mut world = two_builds(a, b);
+        world.objects.0[2].needs = needed.iter().map(|version| ("libx.so", *version)).collect();
+        assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+        assert_eq!(world.answer.as_bytes(), expected.as_bytes(), "{needed:?}");
+    }
+}
+
+#[test]
+fn what_is_needed_of_a_library_that_is_loaded_already() {
+    for (defines, expected) in [(vec!["Y_1"], "/b/libx.so"), (vec!["Y_1", "Y_2"], "/a/libx.so"), (vec![], "/a/libx.so")]
+    {
+        let mut world = two_builds(needs("liby.so", "Y_2"), needs("liby.so", "Y_1"));
+        assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+        assert_eq!(world.answer.as_bytes(), b"/a/libx.so", "which liby.so it will be is not known yet");
+        world.objects.0.push(Object { path: "/y/liby.so", defines, ..Object::default() });
+        assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+        assert_eq!(world.answer.as_bytes(), expected.as_bytes());
+    }
+}
+
+#[test]
+fn ld_so_is_made_to_say_why_none_fits() {
+    let refused = |world: &mut World| match world.at_origin("libx.so") {
+        Outcome::Refuse(_) => String::from_utf8(world.answer.as_bytes().to_vec()).unwrap(),
+        other => std::format!("{other:?}"),
+    };
+    let mut world = two_builds(needs("libc.so.6", "GLIBC_2.38"), needs("libc.so.6", "GLIBC_2.40"));
+    let expected = "/a/libx.so (needs GLIBC_2.38, this process has glibc 2.36; \
+                declare it from a channel with glibc 2.36 or older)";
+    assert_eq!(refused(&mut world), "Pass(NoneFits)", "a path with a token may do at another stage");
+    world.declared = WITHOUT_TOKEN;
+    assert_eq!(refused(&mut world), expected);
+    // A whole library says more than a broken one.
+    world.files.files.insert("/a/libx.so".into(), text());
+    assert_eq!(refused(&mut world), expected.replace("/a", "/b").replace("GLIBC_2.38", "GLIBC_2.40"));
+    // Somebody has put something there.
+    world.files.files.insert(expected.replace("/a", "/b").replace("GLIBC_2.38", "GLIBC_2.40"), library());
+    assert_eq!(refused(&mut world), "Pass(NoneFits)");
+    world.hints = false;
+    world.files.files.retain(|path, _| !path.contains('('));
+    assert_eq!(refused(&mut world), "Pass(NoneFits)");
 }

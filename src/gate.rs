@@ -1,0 +1,128 @@
+//! The version gate: whether a candidate can be loaded beside this process's glibc, and for this requester.
+//!
+//! ld.so checks each version that an object needs once all objects are mapped, and then gives up as a whole
+//! (`_dl_check_map_versions` of elf/dl-version.c). The gate checks before: every version that the candidate needs of
+//! the glibc family is defined by that very member (GLIBC_2.40 can be in libm.so.6 alone); every version that it needs
+//! of another library which is loaded already is defined there; and every version that the requester needs of the
+//! candidate is defined by it. Versions are names: they are looked up, not compared.
+//!
+//! What the candidate needs of libraries that are yet to be loaded is not looked at.
+
+use core::ffi::CStr;
+
+use crate::candidate::Skip;
+use crate::family;
+use crate::library::{Library, Versioning};
+use crate::name::Name;
+use crate::outcome::Unsure;
+use crate::own_glibc::OwnGlibc;
+use crate::path::PathBuf;
+use crate::search::Search;
+use crate::views::{Files, Objects};
+
+/// The version of what the members of one glibc share with each other and with nobody else.
+const PRIVATE: &[u8] = b"GLIBC_PRIVATE";
+
+/// The N of the first glibc 2.N whose symbol lookup takes a library without DT_VERSYM for what it is.
+const FIRST_THAT_DOES_WITHOUT: u32 = 41;
+
+/// How well a candidate fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// How many versions it defines.
+    pub definitions: usize,
+    /// It defines what the requester needs of it. Otherwise it defines no version at all; ld.so loads it, and says so
+    /// on standard error if that happens at start-up.
+    pub versioned: bool,
+}
+
+/// Judges the candidate at a path, for a requester that asked for `soname`. `directory` is where the path of this
+/// process's glibc is put together.
+pub fn judge<O: Objects, F: Files>(
+    search: &mut Search<'_, O, F>,
+    directory: &mut PathBuf,
+    path: &CStr,
+    soname: &[u8],
+    requester: O::Id,
+) -> Result<Result<Fit, Skip>, Unsure> {
+    let known = match search.files.examine(path)? {
+        Ok(known) => known,
+        Err(skip) => return Ok(Err(skip)),
+    };
+    let mut at = 0;
+    while let Some((soname, version, next)) = search.files.library(known).need(at) {
+        at = next;
+        let met = match (Name::new(soname), Name::new(version), family::contains(soname)) {
+            (Some(soname), Some(version), true) => is_met(search, directory, path, soname, version)?,
+            (Some(soname), Some(version), false) => is_met_by_loaded(search, soname, version),
+            // glibc has no such version. Others may have: that is left to ld.so.
+            (_, _, true) => Err(Skip::Versions),
+            (_, _, false) => Ok(()),
+        };
+        if let Err(skip) = met {
+            return Ok(Err(skip));
+        }
+    }
+    Ok(serves(search, search.files.library(known), soname, requester))
+}
+
+/// Whether ld.so does with a library that defines no versions where some are needed of it.
+fn does_without<O: Objects, F: Files>(search: &Search<'_, O, F>, versioning: Versioning) -> bool {
+    match versioning {
+        Versioning::Defined => false,
+        Versioning::Unversioned => true,
+        Versioning::Nothing => search.image.minor.is_some_and(|minor| minor >= FIRST_THAT_DOES_WITHOUT),
+    }
+}
+
+/// Whether the process's own member of the glibc family defines a version that the candidate at `path` needs.
+fn is_met<O: Objects, F: Files>(
+    search: &mut Search<'_, O, F>,
+    directory: &mut PathBuf,
+    path: &CStr,
+    member: Name,
+    version: Name,
+) -> Result<Result<(), Skip>, Unsure> {
+    let mut own = OwnGlibc::find(search, directory)?;
+    if version.as_bytes() == PRIVATE {
+        return Ok(if own.holds(path.to_bytes()) { Ok(()) } else { Err(Skip::Private) });
+    }
+    let defined = match search.objects.loaded(member.as_bytes()) {
+        Some(loaded) => search.objects.defines(loaded, version.as_bytes()),
+        None => {
+            let file = own.with_file(member.as_bytes(), |path| search.files.examine(path.as_c_str())).transpose()?;
+            matches!(file, Some(Ok(known)) if search.files.library(known).defines(version.as_bytes()))
+        }
+    };
+    Ok(if defined { Ok(()) } else { Err(Skip::Needs(version)) })
+}
+
+/// Whether another library that the candidate needs a version of defines it, if it is loaded already: ld.so takes that
+/// one then.
+fn is_met_by_loaded<O: Objects, F: Files>(search: &Search<'_, O, F>, soname: Name, version: Name) -> Result<(), Skip> {
+    let objects = search.objects;
+    let Some(loaded) = objects.loaded(soname.as_bytes()) else { return Ok(()) };
+    let met = objects.defines(loaded, version.as_bytes()) || does_without(search, objects.versioning(loaded));
+    if met { Ok(()) } else { Err(Skip::Conflicts { version, soname }) }
+}
+
+/// Whether a library defines what the requester needs of it.
+fn serves<O: Objects, F: Files>(
+    search: &Search<'_, O, F>,
+    library: Library<'_>,
+    soname: &[u8],
+    requester: O::Id,
+) -> Result<Fit, Skip> {
+    let mut lacks = None;
+    search.objects.needs(requester, soname, |version| {
+        if !library.defines(version) {
+            // A name that is too long to be kept is left to ld.so.
+            lacks = Name::new(version);
+        }
+        lacks.is_none()
+    });
+    match lacks {
+        Some(version) if !does_without(search, library.versioning) => Err(Skip::Lacks(version)),
+        _ => Ok(Fit { definitions: library.definitions().count(), versioned: lacks.is_none() }),
+    }
+}
