@@ -8,8 +8,11 @@ use anyhow::{Context, Result};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::closure::Closure;
 use crate::declared::{Declared, ListEntry, Shell, Variable};
 use crate::generate::{self, Environment};
+use crate::static_tls::StaticTls;
+use crate::variables::Variables;
 
 /// Makes environments in which ld.so finds the libraries that you declare.
 #[derive(Parser)]
@@ -48,6 +51,7 @@ Variables:
   REPLIT_RTLD_LOG_LEVEL   off, warn, info or debug
   REPLIT_RTLD_LOG_FILE    a path (%p: the process) or stderr; rtld_loader.log.N in the working directory if unset
   REPLIT_RTLD_DISABLE     1: the auditor keeps out
+  GLIBC_TUNABLES          kept; glibc.rtld.optional_static_tls is raised where it is less than the libraries need
 
 Examples:
   replit-env python main.py
@@ -122,12 +126,15 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
     for variable in &arguments.env {
         variable.warn();
     }
+    let static_tls = StaticTls::of(&Closure::read(&libraries, &programs));
+    static_tls.warn();
     let this = std::env::current_exe().context("cannot tell where this program is")?;
     Ok(Environment {
         out: arguments.out,
         libraries,
         programs,
-        variables: arguments.env,
+        variables: Variables::sort(arguments.env)?,
+        static_tls: static_tls.asked(),
         auditor: match arguments.auditor {
             Some(auditor) => auditor,
             None => generate::auditor_of(&this)?,

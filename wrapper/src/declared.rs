@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use rtld_loader::tokens::has_token;
 
+use crate::tunables::Tunables;
+
 /// An absolute path that can stand in a colon list and that ld.so takes as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListEntry(PathBuf);
@@ -117,6 +119,9 @@ impl Variable {
         };
         if READ_ONLY.contains(&name) {
             bail!("{name} is read-only in some shells");
+        }
+        if name == "GLIBC_TUNABLES" {
+            Tunables::parse(value)?;
         }
         Ok(Self { name: name.to_owned(), value: OsString::from_vec(value.to_vec()) })
     }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::declared::{ListEntry, Shell, Variable};
+use crate::declared::{ListEntry, Shell};
 use crate::script::{self, AUDITOR, Changes};
+use crate::variables::Variables;
 
 /// All that an environment is made of.
 pub struct Environment {
@@ -20,7 +21,9 @@ pub struct Environment {
     /// What PATH begins with.
     pub programs: Vec<ListEntry>,
     /// What is set besides.
-    pub variables: Vec<Variable>,
+    pub variables: Variables,
+    /// The static thread-local storage that ld.so is to keep, in bytes.
+    pub static_tls: u64,
     /// The audit library, to be copied.
     pub auditor: PathBuf,
     /// What answers the script's options, by absolute path.
@@ -35,11 +38,15 @@ impl Environment {
         let auditor = self.out.join("lib").join(AUDITOR);
         let library =
             fs::read(&self.auditor).with_context(|| format!("cannot read the auditor {}", self.auditor.display()))?;
+        let Variables { set, auditors, tunables } = &self.variables;
         let changes = Changes {
-            variables: &self.variables,
+            variables: set,
             auditor: &auditor,
+            auditors,
             libraries: &self.libraries,
             programs: &self.programs,
+            tunables: &tunables.others,
+            static_tls: self.static_tls.max(tunables.static_tls.unwrap_or(0)),
         };
         let wrapper = script::wrapper(&self.shell, self.helper.as_os_str().as_bytes(), &changes);
         replace(auditor.path(), &library, 0o644)?;

@@ -1,10 +1,16 @@
 //! The host side: turns declared dependencies into an environment, a directory with the `replit-env` script in it.
 //!
-//! `cli` says what can be declared, `declared` checks it, `script` turns it into shell text (`sh/` holds the parts that
-//! never change), `generate` writes the files.
+//! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, and `static_tls` how much
+//! thread-local storage that has. `script` turns it all into shell text (`sh/` holds the parts that never change),
+//! `generate` writes the files.
 #![deny(unsafe_code)]
 
 pub mod cli;
+mod closure;
 mod declared;
 mod generate;
+mod object_file;
 mod script;
+mod static_tls;
+mod tunables;
+mod variables;

@@ -1,9 +1,11 @@
 //! The shell text: the parts in `sh/`, with constants between them.
 
 use crate::declared::{ListEntry, Shell, Variable};
+use crate::tunables::{LARGEST, STATIC_TLS};
 
 const ARGUMENTS: &str = include_str!("sh/arguments.sh");
 const MERGE: &str = include_str!("sh/merge.sh");
+const TUNABLES: &str = include_str!("sh/tunables.sh");
 const FORGET: &str = include_str!("sh/forget.sh");
 const EXEC: &str = include_str!("sh/exec.sh");
 
@@ -22,10 +24,16 @@ pub struct Changes<'a> {
     pub variables: &'a [Variable],
     /// Goes first in LD_AUDIT.
     pub auditor: &'a ListEntry,
+    /// Go behind it there, before the user's.
+    pub auditors: &'a [Vec<u8>],
     /// Go first in REPLIT_LD_LIBRARY_PATH.
     pub libraries: &'a [ListEntry],
     /// Go first in PATH.
     pub programs: &'a [ListEntry],
+    /// Go first in GLIBC_TUNABLES, where the user has not set them.
+    pub tunables: &'a [Vec<u8>],
+    /// The bytes of static thread-local storage that ld.so is to keep at least.
+    pub static_tls: u64,
 }
 
 /// The text of `bin/replit-env`.
@@ -58,11 +66,17 @@ fn text(changes: &Changes<'_>) -> Vec<u8> {
         let parts: [&[u8]; 5] = [b"export ", variable.name().as_bytes(), b"=", &quoted(variable.value()), b"\n"];
         text.extend(parts.concat());
     }
-    text.extend(merge("LD_AUDIT", std::slice::from_ref(changes.auditor), "", AUDITOR));
-    text.extend(merge("REPLIT_LD_LIBRARY_PATH", changes.libraries, "", NONE));
-    text.extend(merge("PATH", changes.programs, DEFAULT_PATH, NONE));
+    let auditors = [changes.auditor.bytes()].into_iter().chain(changes.auditors.iter().map(Vec::as_slice));
+    text.extend(merge("LD_AUDIT", &auditors.collect::<Vec<_>>(), "", AUDITOR));
+    text.extend(merge("REPLIT_LD_LIBRARY_PATH", &bytes(changes.libraries), "", NONE));
+    text.extend(merge("PATH", &bytes(changes.programs), DEFAULT_PATH, NONE));
+    text.extend(tunables(changes));
     text.extend(FORGET.as_bytes());
     text
+}
+
+fn bytes(entries: &[ListEntry]) -> Vec<&[u8]> {
+    entries.iter().map(ListEntry::bytes).collect()
 }
 
 /// Puts `ours` first in a list variable and leaves out entries of the file name `older`. `unset` is the list that an
@@ -70,15 +84,26 @@ fn text(changes: &Changes<'_>) -> Vec<u8> {
 ///
 /// One loop a variable and no shell function: functions of a sourced file outlive it, and zsh can be set to complain about
 /// what they assign.
-fn merge(variable: &str, ours: &[ListEntry], unset: &str, older: &str) -> Vec<u8> {
+fn merge(variable: &str, ours: &[&[u8]], unset: &str, older: &str) -> Vec<u8> {
     // Nothing of ours: the variable is not touched.
     if ours.is_empty() {
         return Vec::new();
     }
-    let list = ours.iter().map(ListEntry::bytes).collect::<Vec<_>>().join(&b':');
+    let list = ours.join(&b':');
     let rest = format!("__replit_env_older={older}\n__replit_env_rest=${{{variable}-{unset}}}\n");
     let merge = MERGE.replace("VARIABLE", variable);
     [b"__replit_env_ours=", &quoted(&list)[..], b"\n", rest.as_bytes(), merge.as_bytes()].concat()
+}
+
+/// Merges GLIBC_TUNABLES, a list of settings in place of paths.
+fn tunables(changes: &Changes<'_>) -> Vec<u8> {
+    // With a colon behind each, as the script takes lists apart.
+    let declared: Vec<u8> = changes.tunables.iter().flat_map(|setting| setting.iter().chain(b":")).copied().collect();
+    let merge = TUNABLES
+        .replace("@name@", STATIC_TLS)
+        .replace("@static_tls@", &changes.static_tls.to_string())
+        .replace("@largest@", &LARGEST.to_string());
+    [b"__replit_env_ours=", &quoted(&declared)[..], b"\n", merge.as_bytes()].concat()
 }
 
 /// A word of the shell that stands for exactly these bytes.

@@ -1,1 +1,2 @@
 unset __replit_env_ours __replit_env_older __replit_env_list __replit_env_rest __replit_env_entry
+unset __replit_env_value __replit_env_base __replit_env_number

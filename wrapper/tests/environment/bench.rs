@@ -14,6 +14,10 @@ use tempfile::TempDir;
 /// Shells as `sh`: each runs the script as if it were the machine's /bin/sh.
 pub const AS_SH: [&[&str]; 4] = [&["dash"], &["bash", "--posix"], &["busybox", "sh"], &["zsh", "--emulate", "sh"]];
 
+/// Shells in which somebody logs in: as themselves too, not only as `sh`.
+pub const LOGIN: [&[&str]; 6] =
+    [&["dash"], &["bash"], &["bash", "--posix"], &["busybox", "sh"], &["zsh"], &["zsh", "--emulate", "sh"]];
+
 /// Every byte that an environment can hold, without a colon.
 pub fn odd_bytes() -> Vec<u8> {
     (1..=255).filter(|&byte| byte != b':').collect()

@@ -45,7 +45,7 @@ fn what_is_missing_now_may_appear_later() {
 #[test]
 fn what_ld_so_or_a_shell_would_misread_is_refused() {
     let bench = Bench::new();
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--out=a:b"], "colon"),
         (&["--out=a$ORIGIN"], "$ORIGIN"),
         (&["--out=${LIB}"], "$LIB"),
@@ -59,6 +59,8 @@ fn what_ld_so_or_a_shell_would_misread_is_refused() {
         (&["--env=A"], "NAME=VALUE"),
         (&["--env=A-B=c"], "a variable of this name"),
         (&["--env=UID=0"], "read-only"),
+        (&["--env=GLIBC_TUNABLES=a.b=1:c"], "`c` in GLIBC_TUNABLES"),
+        (&["--env=GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4k"], "=4k` in GLIBC_TUNABLES"),
         (&["--shell=sh"], "absolute"),
     ];
     for (arguments, complaint) in cases {

@@ -3,4 +3,6 @@
 mod bench;
 mod generate;
 mod profile;
+mod static_tls;
+mod tunables;
 mod wrapper;

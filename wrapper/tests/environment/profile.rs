@@ -4,11 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::bench::{AS_SH, Bench, ODD_NAME, assignment, list, odd_bytes, run, shell, value, variables};
-
-/// Shells in which somebody logs in: as themselves too, not only as `sh`.
-const LOGIN: [&[&str]; 6] =
-    [&["dash"], &["bash"], &["bash", "--posix"], &["busybox", "sh"], &["zsh"], &["zsh", "--emulate", "sh"]];
+use crate::bench::{AS_SH, Bench, LOGIN, ODD_NAME, assignment, list, odd_bytes, run, shell, value, variables};
 
 #[test]
 fn sourced_twice_under_strict_options_it_is_as_the_script() {

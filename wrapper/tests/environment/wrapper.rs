@@ -57,8 +57,7 @@ fn the_users_own_settings_are_kept_behind_ours() {
             .env("LD_AUDIT", format!("/old/rtld_loader.so:/user/one.so:rtld_loader.so:{ours}:/not_rtld_loader.so"))
             .env("REPLIT_LD_LIBRARY_PATH", "/mine:/usr/share:/usr/*:/mine/usr/lib:/[u]sr/lib")
             .env("PATH", ":/usr/bin::/usr/sbin:/bin")
-            .env("LD_LIBRARY_PATH", "/untouched")
-            .env("GLIBC_TUNABLES", "glibc.malloc.check=0");
+            .env("LD_LIBRARY_PATH", "/untouched");
         // ld.so complains about the made-up auditors on stderr.
         let after = parse(&run(&mut command).stdout);
         let expected = format!("{ours}:/user/one.so:/not_rtld_loader.so");
@@ -68,7 +67,6 @@ fn the_users_own_settings_are_kept_behind_ours() {
         // An empty entry of PATH is the working directory, so it stays.
         assert_eq!(value(&after, "PATH").as_deref(), Some("/usr/sbin::/usr/bin::/bin"), "{sh:?}");
         assert_eq!(value(&after, "LD_LIBRARY_PATH").as_deref(), Some("/untouched"), "{sh:?}");
-        assert_eq!(value(&after, "GLIBC_TUNABLES").as_deref(), Some("glibc.malloc.check=0"), "{sh:?}");
     }
 }
 
@@ -78,7 +76,7 @@ fn what_is_not_declared_is_not_set() {
     let out = bench.environment::<&str>("e", &[]);
     for sh in AS_SH {
         let after = variables(&mut shell(sh, &[], &script(&out), &SHOW));
-        for name in ["REPLIT_LD_LIBRARY_PATH", "LD_LIBRARY_PATH", "GLIBC_TUNABLES", "__replit_env_list"] {
+        for name in ["REPLIT_LD_LIBRARY_PATH", "LD_LIBRARY_PATH", "__replit_env_list"] {
             assert_eq!(value(&after, name), None, "{sh:?}");
         }
         assert_eq!(value(&after, "PATH").as_deref(), Some("/usr/bin:/bin"), "{sh:?}");
@@ -105,6 +103,29 @@ fn declared_lists_are_what_ours_is_merged_with() {
         assert_eq!(value(&after, "PATH").as_deref(), Some("/usr/sbin:/declared"), "{sh:?}");
         assert_eq!(value(&after, "REPLIT_LD_LIBRARY_PATH").as_deref(), Some("/usr/lib:/more"), "{sh:?}");
         assert_eq!(value(&after, "A").as_deref(), Some("last"), "{sh:?}");
+    }
+}
+
+#[test]
+fn declared_auditors_go_between_ours_and_the_users() {
+    let bench = Bench::new();
+    let declared = "--env=LD_AUDIT=/old/rtld_loader.so:/declared/one.so::/both.so:/declared/one.so";
+    let out = bench.environment("e", &["--env=LD_AUDIT=/overridden.so", declared]);
+    let inner = bench.environment("inner", &["--env=LD_AUDIT=/inner.so:/both.so"]);
+    let ours = |out: &Path| out.join("lib/rtld_loader.so").into_os_string().into_string().unwrap();
+    for sh in AS_SH {
+        // ld.so complains about the made-up auditors on stderr.
+        let after = parse(&run(&mut shell(sh, &[], &script(&out), &SHOW)).stdout);
+        let expected = format!("{}:/declared/one.so:/both.so", ours(&out));
+        assert_eq!(value(&after, "LD_AUDIT"), Some(expected), "{sh:?}");
+        let mut command = shell(sh, &[], &script(&out), &SHOW);
+        let after = parse(&run(command.env("LD_AUDIT", "/user.so:/both.so:/old/rtld_loader.so")).stdout);
+        let expected = format!("{}:/declared/one.so:/both.so:/user.so", ours(&out));
+        assert_eq!(value(&after, "LD_AUDIT"), Some(expected), "{sh:?}");
+        let inside = [script(&inner), script(&inner), SHOW[0].into(), SHOW[1].into()];
+        let after = parse(&run(&mut shell(sh, &[], &script(&out), &inside)).stdout);
+        let expected = format!("{}:/inner.so:/both.so:/declared/one.so", ours(&inner));
+        assert_eq!(value(&after, "LD_AUDIT"), Some(expected), "{sh:?}");
     }
 }
 
