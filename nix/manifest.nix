@@ -25,11 +25,21 @@ let
         glibc_lib = dirOf pkgs.stdenv.cc.bintools.dynamicLinker;
         cc = "${pkgs.stdenv.cc}/bin/cc";
         python = "${pkgs.python3}/bin/python3";
+        programs = {
+          bash = "${pkgs.bash}";
+          curl = "${pkgs.curl.bin}";
+          dnsutils = "${pkgs.dnsutils}";
+          openssl = "${pkgs.openssl.bin}";
+          redis = "${pkgs.redis}";
+        };
+        fonts = "${pkgs.dejavu_fonts}/share/fonts";
         libraries = {
           cairo = "${output pkgs.cairo}";
           zlib = "${output pkgs.zlib}";
           libstdcxx = "${pkgs.stdenv.cc.cc.lib}";
           libgcc = "${pkgs.stdenv.cc.cc.lib}";
+          openssl = "${output pkgs.openssl}";
+          curl = "${output pkgs.curl}";
         };
       }
     ];

@@ -14,7 +14,7 @@
 }:
 let
   output = package: package.lib or package.out;
-  others = [ "bash" "gcc-unwrapped" "glibc" "python3" ];
+  others = [ "bash" "dejavu_fonts" "dnsutils" "gcc-unwrapped" "glibc" "python3" "redis" ];
   libraries = lib.filter (name: !(lib.elem name others)) (builtins.attrNames lock.attributes);
 in
 pkgs.writeText "channel-${lock.channel}.json" (
@@ -27,7 +27,14 @@ pkgs.writeText "channel-${lock.channel}.json" (
     glibc_lib = "${pkgs.glibc.out}/lib";
     cc = "${pkgs.stdenv.cc}/bin/cc";
     python = "${pkgs.python3}/bin/python3";
-    programs.bash = "${pkgs.bash}";
+    programs = {
+      bash = "${pkgs.bash}";
+      curl = "${pkgs.curl.bin}";
+      dnsutils = "${pkgs.dnsutils}";
+      openssl = "${pkgs.openssl.bin}";
+      redis = "${pkgs.redis}";
+    };
+    fonts = "${pkgs.dejavu_fonts}/share/fonts";
     libraries =
       lib.genAttrs libraries (name: "${output pkgs.${name}}")
       // {

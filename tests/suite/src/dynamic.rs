@@ -8,6 +8,7 @@ use goblin::elf::Elf;
 use goblin::elf::dynamic::{DF_1_NOW, DF_BIND_NOW, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1};
 use goblin::elf::program_header::{PF_X, PT_GNU_STACK, PT_TLS};
 use goblin::elf::section_header::SHN_UNDEF;
+use goblin::elf::symver::{VER_FLG_BASE, VerdefSection};
 
 /// The tag of packed relative relocations, which glibc knows from 2.36 on. goblin has no name for it.
 const DT_RELR: u64 = 36;
@@ -25,6 +26,8 @@ pub struct Dynamic {
     pub defined: Vec<String>,
     /// Names of the dynamic symbols that others must define.
     pub undefined: Vec<String>,
+    /// The versions that it defines, in order, but for its own soname.
+    pub versions: Vec<String>,
     /// All relocations are made at load time.
     pub bind_now: bool,
     /// It has a PT_TLS segment.
@@ -53,6 +56,7 @@ impl Dynamic {
             needed: elf.libraries.iter().map(|soname| soname.to_string()).collect(),
             defined: names(false),
             undefined: names(true),
+            versions: elf.verdef.as_ref().map(|table| versions(&elf, table)).unwrap_or_default(),
             bind_now: tags.iter().any(|entry| entry.d_tag == DT_BIND_NOW)
                 || has(DT_FLAGS, DF_BIND_NOW)
                 || has(DT_FLAGS_1, DF_1_NOW),
@@ -65,4 +69,10 @@ impl Dynamic {
                 .map(|header| header.p_flags & PF_X != 0),
         })
     }
+}
+
+fn versions(elf: &Elf, table: &VerdefSection) -> Vec<String> {
+    let own = table.iter().filter(|version| version.vd_flags & VER_FLG_BASE == 0);
+    let names = own.filter_map(|version| elf.dynstrtab.get_at(version.iter().next()?.vda_name));
+    names.map(String::from).collect()
 }

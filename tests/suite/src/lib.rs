@@ -5,9 +5,13 @@
 //! start them without and with the auditor. Nothing here imitates ld.so: what a trial says is what a process printed.
 
 pub mod bed;
+pub mod calls;
 pub mod counts;
+pub mod damage;
 pub mod dynamic;
+pub mod instructions;
 pub mod manifest;
+pub mod matrix;
 pub mod object;
 pub mod outcome;
 pub mod process;

@@ -49,6 +49,9 @@ pub struct Channel {
     /// Outputs with programs that were built for this glibc, by name; the programs are in their `bin`.
     #[serde(default)]
     pub programs: BTreeMap<String, PathBuf>,
+    /// A directory of fonts, for libraries that draw text.
+    #[serde(default)]
+    pub fonts: Option<PathBuf>,
     /// The default directories of its ld.so, in order.
     pub default_directories: Vec<PathBuf>,
     /// The path of the cache that its ld.so reads.

@@ -24,9 +24,15 @@ pub struct Object<'b> {
     path: PathBuf,
     library: bool,
     source: String,
+    versions: String,
     needs: Vec<PathBuf>,
     search: Search,
     flags: Vec<String>,
+}
+
+/// The function that stands for a version. Its name does not end as the version's does: a linker would keep only one of them.
+fn function(version: &str) -> String {
+    format!("version_{}_", version.replace(|byte: char| !byte.is_ascii_alphanumeric(), "_"))
 }
 
 /// The directories that an object brings along for its own dependencies.
@@ -42,9 +48,9 @@ impl<'b> Object<'b> {
     }
 
     pub(crate) fn program(bed: &'b Bed<'b>, path: PathBuf) -> Self {
-        let (needs, flags) = (Vec::new(), Vec::new());
-        let channel = bed.channel;
-        Object { bed, channel, path, library: false, source: OPEN.into(), needs, search: Search::None, flags }
+        let (versions, needs, flags) = (String::new(), Vec::new(), Vec::new());
+        let (channel, source) = (bed.channel, OPEN.into());
+        Object { bed, channel, path, library: false, source, versions, needs, search: Search::None, flags }
     }
 
     /// Has it built for another channel than the bed's.
@@ -62,6 +68,35 @@ impl<'b> Object<'b> {
     /// Lets the library answer `who` with `text`.
     pub fn says(self, text: &str) -> Self {
         self.source(format!("const char *who(void) {{ return \"{text}\"; }}\n"))
+    }
+
+    /// Adds symbol versions, each with a function of its own and following the one before. Comes after the source.
+    pub fn defines(mut self, versions: &[&str]) -> Self {
+        let mut before = "";
+        for version in versions {
+            self.versions += &format!("{version} {{ {}; }} {before};\n", function(version));
+            before = version;
+        }
+        self.has_functions_of(versions)
+    }
+
+    /// Adds the functions that [`Object::defines`] would, without any version.
+    pub fn has_functions_of(mut self, versions: &[&str]) -> Self {
+        for version in versions {
+            self.source += &format!("int {}(void) {{ return 0; }}\n", function(version));
+        }
+        self
+    }
+
+    /// Lets it need these versions of the libraries with a DT_NEEDED on them that define them. It can do without the functions,
+    /// but not without the versions. Comes after the source.
+    pub fn uses(mut self, versions: &[&str]) -> Self {
+        for version in versions {
+            let name = function(version);
+            self.source +=
+                &format!("int {name}(void) __attribute__((weak));\nint (*volatile use_{name})(void) = {name};\n");
+        }
+        self
     }
 
     /// Adds a DT_NEEDED on the soname of a library that was built before.
@@ -106,7 +141,7 @@ impl<'b> Object<'b> {
     /// Stands for everything that the result depends on.
     fn key(&self) -> Result<u64> {
         let mut hasher = DefaultHasher::new();
-        (&self.channel.cc, fs::canonicalize(&self.channel.cc)?, &self.source).hash(&mut hasher);
+        (&self.channel.cc, fs::canonicalize(&self.channel.cc)?, &self.source, &self.versions).hash(&mut hasher);
         self.arguments().hash(&mut hasher);
         for library in &self.needs {
             fs::read(library).with_context(|| format!("cannot read {}", library.display()))?.hash(&mut hasher);
@@ -145,6 +180,11 @@ impl<'b> Object<'b> {
         let mut cc = Command::new(&self.channel.cc);
         cc.args(self.arguments()).arg("-o").arg(&made).arg(source.path()).arg("-Wl,--no-as-needed").args(&self.needs);
         cc.arg("-Wl,--allow-shlib-undefined");
+        let script = NamedTempFile::new()?;
+        if !self.versions.is_empty() {
+            fs::write(&script, &self.versions)?;
+            cc.arg(format!("-Wl,--version-script={}", script.path().display()));
+        }
         if self.library {
             // A Nix compiler adds a RUNPATH to what it links, unless it is told not to.
             cc.env("NIX_DONT_SET_RPATH", "1");

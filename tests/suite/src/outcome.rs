@@ -13,7 +13,8 @@ pub struct Outcome {
     /// Its standard error.
     pub stderr: String,
     success: bool,
-    status: String,
+    /// How it ended.
+    pub status: String,
 }
 
 impl Outcome {
@@ -48,6 +49,12 @@ impl Outcome {
     /// It ended well and said nothing on standard error.
     pub fn runs(&self) -> Result<&Outcome> {
         ensure!(self.success && self.stderr.is_empty(), "{self}expected success, and silence on standard error\n");
+        Ok(self)
+    }
+
+    /// It ended well, whatever it said.
+    pub fn succeeds(&self) -> Result<&Outcome> {
+        ensure!(self.success, "{self}expected success\n");
         Ok(self)
     }
 

@@ -16,7 +16,7 @@ pub struct Data {
     pub ld_so: LdSo,
     /// By the name that dpkg gives to an architecture.
     pub architectures: BTreeMap<String, Architecture>,
-    /// nixpkgs' name of a package, and what it is in Debian.
+    /// nixpkgs' name of a package, and what it is in Debian; names may end in `*` here and in `merged`.
     pub attributes: BTreeMap<String, Attribute>,
     /// Packages that share the store path of the one that they are listed under.
     pub merged: BTreeMap<String, Vec<String>>,
@@ -94,18 +94,23 @@ impl Data {
     /// The packages to ask apt for. Names with a `*` only say where to put what comes along anyway.
     pub fn wanted(&self) -> Vec<String> {
         let packages = self.attributes.values().flat_map(|attribute| attribute.outputs()).map(|(_, package)| package);
-        let merged = self.merged.values().flatten().filter(|name| !name.ends_with('*')).cloned();
-        packages.chain(merged).collect()
+        let merged = self.merged.values().flatten().cloned();
+        packages.chain(merged).filter(|name| !name.ends_with('*')).collect()
     }
 
     /// The package whose store path has the content of `package`.
     pub fn path_of<'a>(&'a self, package: &'a str) -> &'a str {
-        let holds = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(prefix) => package.starts_with(prefix),
-            None => package == pattern,
-        };
+        let holds = |pattern: &String| is_meant(pattern, package);
         let found = self.merged.iter().find(|(_, members)| members.iter().any(holds));
         found.map_or(package, |(name, _)| name)
+    }
+}
+
+/// Whether a name of the file means this package.
+pub fn is_meant(pattern: &str, package: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => package.starts_with(prefix),
+        None => package == pattern,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::data::{Architecture, Data, Release};
+use crate::data::{Architecture, Data, Release, is_meant};
 use crate::deb::Deb;
 
 /// The content of lock.json.
@@ -62,8 +62,9 @@ impl Lock {
         for (attribute, packages) in &data.attributes {
             let mut outputs = Vec::new();
             for (output, package) in packages.outputs() {
-                let provided = |deb: &&Deb| deb.name == package || deb.provides.contains(&package);
-                let deb = debs.iter().find(|deb| deb.name == package).or_else(|| debs.iter().find(provided));
+                let provided = |deb: &&Deb| deb.provides.contains(&package);
+                let named = |deb: &&Deb| is_meant(&package, &deb.name);
+                let deb = debs.iter().find(named).or_else(|| debs.iter().find(provided));
                 let deb = deb.with_context(|| format!("{}: no package {package}", release.name))?;
                 let path = data.path_of(&deb.name).to_owned();
                 reached.push(path.clone());
@@ -111,7 +112,9 @@ fn owners<'a>(data: &'a Data, debs: &'a [Deb]) -> BTreeMap<&'a str, &'a str> {
 
 impl Package {
     fn new(data: &Data, name: &str, debs: &[Deb], owners: &BTreeMap<&str, &str>) -> Result<Self> {
-        let members: Vec<&Deb> = debs.iter().filter(|deb| data.path_of(&deb.name) == name).collect();
+        let mut members: Vec<&Deb> = debs.iter().filter(|deb| data.path_of(&deb.name) == name).collect();
+        // apt's order is another one with every package that is added, and a store path stands for all that made it.
+        members.sort_by_key(|deb| &deb.name);
         // The package that the others are listed under gives the version.
         let main = members.iter().find(|deb| deb.name == name).context("is not there")?;
         let mut needs = BTreeSet::new();
@@ -188,9 +191,24 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_the_packages_changes_nothing() {
+        let debs = || [deb("b", &[], &[]), deb("b-part", &[], &[])];
+        let mut reversed = debs();
+        reversed.reverse();
+        let [one, other] = [lock("b", &debs()), lock("b", &reversed)].map(|lock| lock.unwrap());
+        assert_eq!(serde_json::to_string(&one).unwrap(), serde_json::to_string(&other).unwrap());
+    }
+
+    #[test]
     fn a_renamed_package_is_found_by_its_old_name() {
         let lock = lock("old-a", &[deb("a", &[], &[])]).unwrap();
         assert_eq!(lock.attributes["a"][0]["out"], "a");
+    }
+
+    #[test]
+    fn a_numbered_package_is_found_by_the_beginning_of_its_name() {
+        let lock = lock("liba*", &[deb("b", &[], &[]), deb("liba1.1", &[], &[])]).unwrap();
+        assert_eq!(lock.attributes["a"][0]["out"], "liba1.1");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod demo;
 mod flake;
 mod lock;
 mod manifest;
+mod matrix;
 mod nix;
 mod panics;
 mod setup;
@@ -55,6 +56,8 @@ enum Chore {
         #[arg(long)]
         channel: Option<String>,
     },
+    /// Sets everything up and shows which Python can draw text with which cairo, in three ways side by side.
+    Matrix,
 }
 
 fn main() -> ExitCode {
@@ -84,6 +87,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Run { command } => return demo::run(&sh, &called_from, &command),
         Chore::Test(arguments) => test::run(&sh, &arguments)?,
         Chore::Bench { channel } => bench::run(&sh, channel.as_deref())?,
+        Chore::Matrix => matrix::run(&sh)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,17 +15,35 @@ const PACKAGES: &[&str] =
 /// Packages that do as well as one of `PACKAGES`.
 const ALTERNATIVES: &[(&str, &str)] = &[("gdb-minimal", "gdb")];
 
-/// Programs that the integration tests may use, as the manifest names them.
-const TOOLS: &[&str] =
-    &["bash", "busybox", "bwrap", "dash", "gdb", "ldconfig", "patchelf", "setpriv", "sh", "strace", "zsh"];
+/// Programs that the integration tests and the bench may use, as the manifest names them. Debian's `valgrind` is a script
+/// that sets LD_LIBRARY_PATH, so the bench wants what that starts.
+const TOOLS: &[&str] = &[
+    "bash",
+    "busybox",
+    "bwrap",
+    "dash",
+    "gdb",
+    "ldconfig",
+    "patchelf",
+    "setpriv",
+    "sh",
+    "strace",
+    "valgrind.bin",
+    "zsh",
+];
 
-/// Installs the packages that are missing.
+/// Installs what every chore needs.
 pub fn run(sh: &Shell) -> Result<()> {
+    install(sh, PACKAGES)
+}
+
+/// Installs those of `packages` that are missing.
+pub fn install(sh: &Shell, packages: &[&str]) -> Result<()> {
     if cmd!(sh, "id --user").quiet().read()? != "0" {
         // Without a daemon, Nix writes to /nix itself.
-        bail!("this has to be run by root: it installs Debian packages ({}) and fills /nix/store", PACKAGES.join(", "));
+        bail!("this has to be run by root: it installs Debian packages ({}) and fills /nix/store", packages.join(", "));
     }
-    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !is_there(sh, package)).collect();
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_there(sh, package)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -14,40 +14,50 @@ use super::{Case, line};
 /// Puts something at a path. A whole library lies at the second one.
 type Make = fn(&Bed, &Path, &Path) -> Result<()>;
 
+/// What is said of a file that cannot be loaded.
+const NOT_ELF: &str = "it is not an ELF file of this byte order; declare a whole one";
+const OTHER_MACHINE: &str = "is for another kind of machine; declare it for MACHINE";
+const DAMAGED: &str = "it is cut short, or of another ABI; declare a whole one";
+const NOT_SHARED: &str = "it is not a shared object; declare a whole one";
+/// There is no file that could be a library.
+const NOTHING: &str = "";
+
 pub fn cases() -> Vec<Case> {
-    let kinds: [(&str, Make); 21] = [
-        ("directory", |_, path, _| Ok(fs::create_dir(path)?)),
-        ("fifo", fifo),
-        ("linker-script", |_, path, _| Ok(fs::write(path, "/* GNU ld script */\nINPUT(libfound.so.1)\n")?)),
-        ("empty-file", |_, path, _| Ok(fs::write(path, "")?)),
-        ("truncated-ident", |_, path, good| Ok(fs::write(path, &fs::read(good)?[..15])?)),
-        ("truncated-program-headers", |_, path, good| Ok(fs::write(path, &fs::read(good)?[..70])?)),
-        ("truncated-header", |_, path, good| Ok(fs::write(path, &fs::read(good)?[..40])?)),
-        ("wrong-class", |_, path, good| patch(path, good, 4, 1)),
-        ("wrong-byte-order", |_, path, good| patch(path, good, 5, 2)),
-        ("wrong-machine", |_, path, good| patch(path, good, 18, 40)),
-        ("wrong-osabi", |_, path, good| patch(path, good, 7, 9)),
-        ("wrong-abi-version", |_, path, good| patch(path, good, 8, 1)),
-        ("wrong-size-of-program-headers", |_, path, good| patch(path, good, 54, 57)),
-        ("wrong-magic", |_, path, good| patch(path, good, 3, b'G')),
-        ("executable-type", |_, path, good| patch(path, good, 16, 2)),
-        ("relocatable", relocatable),
-        ("core-type", |_, path, good| patch(path, good, 16, 4)),
-        ("broken-symlink", |_, path, _| Ok(symlink("nowhere.so", path)?)),
-        ("symlink-loop", |_, path, _| Ok(symlink("libfound.so", path)?)),
-        ("device", |_, path, _| Ok(symlink("/dev/zero", path)?)),
-        ("socket", |_, path, _| std::os::unix::net::UnixListener::bind(path).map(drop).context("cannot make a socket")),
+    let kinds: [(&str, &'static str, Make); 21] = [
+        ("directory", NOTHING, |_, path, _| Ok(fs::create_dir(path)?)),
+        ("fifo", NOTHING, fifo),
+        ("linker-script", NOT_ELF, |_, path, _| Ok(fs::write(path, "/* GNU ld script */\nINPUT(libfound.so.1)\n")?)),
+        ("empty-file", NOT_ELF, |_, path, _| Ok(fs::write(path, "")?)),
+        ("truncated-ident", NOT_ELF, |_, path, good| Ok(fs::write(path, &fs::read(good)?[..15])?)),
+        ("truncated-program-headers", DAMAGED, |_, path, good| Ok(fs::write(path, &fs::read(good)?[..70])?)),
+        ("truncated-header", NOT_ELF, |_, path, good| Ok(fs::write(path, &fs::read(good)?[..40])?)),
+        ("wrong-class", OTHER_MACHINE, |_, path, good| patch(path, good, 4, 1)),
+        ("wrong-byte-order", NOT_ELF, |_, path, good| patch(path, good, 5, 2)),
+        ("wrong-machine", OTHER_MACHINE, |_, path, good| patch(path, good, 18, 40)),
+        ("wrong-osabi", DAMAGED, |_, path, good| patch(path, good, 7, 9)),
+        ("wrong-abi-version", DAMAGED, |_, path, good| patch(path, good, 8, 1)),
+        ("wrong-size-of-program-headers", DAMAGED, |_, path, good| patch(path, good, 54, 57)),
+        ("wrong-magic", NOT_ELF, |_, path, good| patch(path, good, 3, b'G')),
+        ("executable-type", NOT_SHARED, |_, path, good| patch(path, good, 16, 2)),
+        ("relocatable", NOT_SHARED, relocatable),
+        ("core-type", NOT_SHARED, |_, path, good| patch(path, good, 16, 4)),
+        ("broken-symlink", NOTHING, |_, path, _| Ok(symlink("nowhere.so", path)?)),
+        ("symlink-loop", "it cannot be opened; declare a whole one", |_, path, _| Ok(symlink("libfound.so", path)?)),
+        ("device", "it is not a regular file; declare a whole one", |_, path, _| Ok(symlink("/dev/zero", path)?)),
+        ("socket", NOTHING, |_, path, _| {
+            std::os::unix::net::UnixListener::bind(path).map(drop).context("cannot make a socket")
+        }),
     ];
     let mut cases = Vec::new();
-    for (name, make) in kinds {
-        cases.push(Case::new(format!("skipped/{name}"), move |bed| skipped(bed, make)));
+    for (name, reason, make) in kinds {
+        cases.push(Case::new(format!("skipped/{name}"), move |bed| skipped(bed, reason, make)));
     }
     cases.push(Case::new("skipped/single-file-of-another-name", other_name));
     cases
 }
 
-/// Before a good one it changes nothing; alone it leaves ld.so's own error.
-fn skipped(bed: &Bed, make: Make) -> Result<()> {
+/// Before a good one it changes nothing; alone it is what the error is about, if it is a file at all.
+fn skipped(bed: &Bed, reason: &str, make: Make) -> Result<()> {
     let good = bed.library("good/libfound.so").says("good").build()?;
     let bad = bed.dir("bad")?.join("libfound.so");
     make(bed, &bad, &good)?;
@@ -60,7 +70,15 @@ fn skipped(bed: &Bed, make: Make) -> Result<()> {
     let alone = run.declare([bed.path("bad")]);
     let plain = alone.plain()?;
     plain.misses("libfound.so")?;
-    alone.audited()?.equals(&plain)?;
+    let audited = alone.audited()?;
+    match reason {
+        NOTHING => audited.equals(&plain)?,
+        reason => {
+            let machine = bed.channel.system.split('-').next().unwrap_or_default();
+            audited.misses(&format!("{} ({})", bad.display(), reason.replace("MACHINE", machine)))?
+        }
+    };
+    ensure!(audited.status == plain.status, "{plain}{audited}");
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use suite::manifest::{Channel, Manifest, View};
 
 mod candidates;
 mod costs;
+mod damaged;
 mod environment;
 mod file;
 mod found;
@@ -16,9 +17,17 @@ mod hygiene;
 mod log_files;
 mod logging;
 mod machine;
+mod matrix;
 mod names;
 mod never_replaced;
+mod old_glibc;
+mod own_glibc;
+mod programs;
+mod refusal;
+mod requesters;
 mod secure;
+mod static_tls;
+mod versions;
 mod wrapper;
 
 type Check = dyn Fn(&Bed) -> Result<()> + Send + Sync;
@@ -79,6 +88,12 @@ impl Case {
         self
     }
 
+    /// A case of what several channels do together.
+    fn several_channels(mut self) -> Case {
+        self.applies.push(Box::new(|manifest, _, _| manifest.channels.len() > 1));
+        self
+    }
+
     /// A case that is seen only with a tool, which not every build sandbox has.
     fn tool(mut self, name: &'static str) -> Case {
         self.applies.push(Box::new(move |manifest, _, view| view != View::Direct || manifest.tools.contains_key(name)));
@@ -99,7 +114,13 @@ pub fn all() -> Vec<Case> {
         machine::cases(),
         names::cases(),
         candidates::cases(),
+        damaged::cases(),
         glibc::cases(),
+        own_glibc::cases(),
+        versions::cases(),
+        requesters::cases(),
+        refusal::cases(),
+        old_glibc::cases(),
         environment::cases(),
         secure::cases(),
         logging::cases(),
@@ -107,6 +128,9 @@ pub fn all() -> Vec<Case> {
         hygiene::cases(),
         costs::cases(),
         wrapper::cases(),
+        static_tls::cases(),
+        programs::cases(),
+        matrix::cases(),
     ];
     themes.into_iter().flatten().collect()
 }

@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Has the generator make an environment in a directory of the bed, with its arguments in pairs. Returns `replit-env`.
-fn generate(bed: &Bed, directory: &str, arguments: &[(&str, &OsStr)]) -> Result<PathBuf> {
+pub fn generate(bed: &Bed, directory: &str, arguments: &[(&str, &OsStr)]) -> Result<PathBuf> {
     let out = bed.path(directory);
     let mut generator = Command::new(&bed.manifest.replit_env_cli);
     generator
@@ -39,7 +39,7 @@ fn generate(bed: &Bed, directory: &str, arguments: &[(&str, &OsStr)]) -> Result<
 }
 
 /// A shell that runs in this view.
-fn shell(bed: &Bed) -> PathBuf {
+pub fn shell(bed: &Bed) -> PathBuf {
     let bash = bed.channel.programs.get("bash");
     bash.map_or("/bin/sh".into(), |output| output.join("bin/bash"))
 }

@@ -1,0 +1,246 @@
+//! Whoever needs a library: what it needs of it counts. And whatever becomes of the file meanwhile.
+
+use std::fs::{self, OpenOptions};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use suite::bed::Bed;
+use suite::dynamic::Dynamic;
+use suite::run::Run;
+
+use super::versions::{NEVER, defining, needing, wheel};
+use super::{Case, line};
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("requester/main", main),
+        Case::new("requester/needed-by-main", needed_by_main),
+        Case::new("requester/opening-library", opening_library),
+        Case::new("requester/opened-library", opened_library),
+        Case::new("requester/preload", preload),
+        Case::new("requester/redirected", redirected),
+        Case::new("requester/needed-by-redirected", needed_by_redirected),
+        Case::new("requester/before-libc", before_libc),
+        Case::new("requester/before-libc-of-another-member", before_libc_of_another_member),
+        Case::new("file/replaced-by-a-better-one", replaced_by_better),
+        Case::new("file/replaced-by-a-worse-one", replaced_by_worse),
+        Case::new("file/shrinks-before-a-start", shrinks_before_start),
+        Case::new("file/shrinks-while-it-is-read", shrinks),
+    ]
+}
+
+/// Builds what declares two builds of libx.so.1: one that lacks X_2, and then one that has it.
+fn declared(bed: &Bed) -> Result<[PathBuf; 2]> {
+    defining(bed, "old/libx.so.1", "old", &["X_1"])?;
+    defining(bed, "new/libx.so.1", "new", &["X_1", "X_2"])?;
+    Ok([bed.path("old"), bed.path("new")])
+}
+
+/// The reference that says who needs what of libx.so.1.
+fn reference(bed: &Bed) -> Result<PathBuf> {
+    bed.library("reference/libx.so.1").says("reference").defines(&["X_1", "X_2"]).build()
+}
+
+/// The first build does not do, the second one does.
+fn gets_new<L: AsRef<str>>(bed: &Bed, run: Run, lines: impl IntoIterator<Item = L>) -> Result<()> {
+    let declared = declared(bed)?;
+    run.plain()?.misses("libx.so.1")?;
+    run.clone().env("LD_LIBRARY_PATH", bed.path("old")).plain()?.fails_with("version `X_2' not found")?;
+    run.declare(declared).audited()?.prints(lines)?;
+    Ok(())
+}
+
+/// The program itself, when it starts.
+fn main(bed: &Bed) -> Result<()> {
+    let main = bed.program("main").uses(&["X_2"]).needs(&reference(bed)?).build()?;
+    gets_new(bed, bed.run(main), ["new"])
+}
+
+/// A library that the program needs when it starts.
+fn needed_by_main(bed: &Bed) -> Result<()> {
+    let relay = "const char *who(void); const char *relay(void) { return who(); }\n";
+    let outer = bed.library("own/libouter.so").source(relay).uses(&["X_2"]).needs(&reference(bed)?).build()?;
+    let main = "#include <stdio.h>\nconst char *relay(void); int main(void) { return puts(relay()) < 0; }";
+    let main = bed.program("main").source(main).needs(&outer).runpath("$ORIGIN/own").build()?;
+    gets_new(bed, bed.run(main), ["new"])
+}
+
+/// A library that opens it by name. It needs no version of it: that the glibc has what it needs itself is what counts.
+fn opening_library(bed: &Bed) -> Result<()> {
+    let opener = r#"
+        void *dlopen(const char *, int);
+        void *dlsym(void *, const char *);
+        const char *who(void) {
+            void *handle = dlopen("libx.so.1", 2);
+            return handle ? ((const char *(*)(void))dlsym(handle, "who"))() : "nobody";
+        }"#;
+    let opener = bed.library("own/libopener.so").source(opener).build()?;
+    needing(bed, "old/libx.so.1", "old", "libc.so.6", NEVER)?;
+    defining(bed, "new/libx.so.1", "new", &["X_1"])?;
+    let run = bed.run(bed.program("main").needs(&opener).runpath("$ORIGIN/own").build()?);
+    run.plain()?.prints(["nobody"])?;
+    run.clone().env("LD_LIBRARY_PATH", bed.path("old")).plain()?.prints(["nobody"])?;
+    run.declare([bed.path("old"), bed.path("new")]).audited()?.prints(["new"])?;
+    Ok(())
+}
+
+/// A library that the program opens.
+fn opened_library(bed: &Bed) -> Result<()> {
+    let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_2"])?;
+    gets_new(bed, bed.run(bed.program("main").build()?).arg(&plugin), [line("wheel", &plugin)])
+}
+
+/// A library in LD_PRELOAD.
+fn preload(bed: &Bed) -> Result<()> {
+    let source = "const char *other(void) { return \"preload\"; }\n";
+    let preload = bed.library("own/libpreload.so").source(source).uses(&["X_2"]).needs(&reference(bed)?).build()?;
+    let run = bed.run(bed.program("main").build()?).env("LD_PRELOAD", preload);
+    let declared = declared(bed)?;
+    run.plain()?.misses("libx.so.1")?;
+    run.clone().env("LD_LIBRARY_PATH", bed.path("old")).plain()?.fails_with("version `X_2' not found")?;
+    run.declare(declared).audited()?.prints(["new"])?;
+    Ok(())
+}
+
+/// A library that we found, too.
+fn redirected(bed: &Bed) -> Result<()> {
+    let plugin = wheel(bed, "plugins/libplugin.so", "libx.so.1", &["X_2"])?;
+    let [old, new] = declared(bed)?;
+    let run = bed.run(bed.program("main").build()?).arg("libplugin.so");
+    run.clone().declare([&bed.path("plugins")]).plain()?.misses("libplugin.so")?;
+    run.declare([old, new, bed.path("plugins")]).audited()?.prints([line("wheel", &plugin)])?;
+    Ok(())
+}
+
+/// A library beside one that we found.
+fn needed_by_redirected(bed: &Bed) -> Result<()> {
+    let inner = wheel(bed, "plugins/private/libinner.so", "libx.so.1", &["X_2"])?;
+    let outer = bed.library("plugins/libouter.so").says("outer").needs(&inner).runpath("$ORIGIN/private").build()?;
+    let [old, new] = declared(bed)?;
+    let run = bed.run(bed.program("main").build()?).args(["libouter.so", "libx.so.1"]);
+    run.plain()?.misses("libouter.so")?;
+    let found = line("new", &new.join("libx.so.1"));
+    run.declare([old, new, bed.path("plugins")]).audited()?.prints([line("outer", &outer), found])?;
+    Ok(())
+}
+
+/// What the program needs first is looked for when its libc.so.6 has not been.
+fn before_libc(bed: &Bed) -> Result<()> {
+    first_of_all(bed, "libc.so.6", "GLIBC_2.2.5")
+}
+
+/// The same for a member of the family that is not even loaded.
+fn before_libc_of_another_member(bed: &Bed) -> Result<()> {
+    first_of_all(bed, "libm.so.6", "GLIBC_2.29")
+}
+
+fn first_of_all(bed: &Bed, member: &str, version: &str) -> Result<()> {
+    let bad = needing(bed, "bad/libfound.so", "bad", member, NEVER)?;
+    needing(bed, "good/libfound.so", "good", member, version)?;
+    let main = bed.program("main").needs(&bad).build()?;
+    let needed = Dynamic::read(&main)?.needed;
+    let place = |name: &str| needed.iter().position(|needed| needed == name).context("it is not needed");
+    ensure!(place("libfound.so")? < place("libc.so.6")?, "{needed:?}");
+    let run = bed.run(main);
+    run.plain()?.misses("libfound.so")?;
+    run.clone().env("LD_LIBRARY_PATH", bed.path("bad")).plain()?.fails_with(&format!("`{NEVER}' not found"))?;
+    run.clone().declare([bed.path("bad"), bed.path("good")]).audited()?.prints(["good"])?;
+    // Which glibc it is ld.so says from 2.33 on (its option --version), and libc.so.6 once it is loaded.
+    let process = match bed.channel.version() >= (2, 33) {
+        true => format!(", this process has glibc {};", bed.channel.glibc),
+        false => "; declare it from the channel that the program comes from)".into(),
+    };
+    let reason = format!("{} (needs {NEVER}{process}", bad.display());
+    run.declare([bed.path("bad")]).audited()?.fails_with(&reason)?;
+    Ok(())
+}
+
+/// A build that does not fit is replaced by one that does while the process runs.
+fn replaced_by_better(bed: &Bed) -> Result<()> {
+    let place = needing(bed, "declared/libfound.so", "bad", "libc.so.6", NEVER)?;
+    let better = bed.library("better/libfound.so").says("better").build()?;
+    let run = twice(bed)?.arg(better).arg(place).declare([bed.path("declared")]);
+    let audited = run.audited()?;
+    audited.runs()?;
+    let lines: Vec<&str> = audited.stdout.lines().collect();
+    ensure!(lines.len() == 2 && lines[0].contains(NEVER) && lines[1] == "better", "{audited}");
+    Ok(())
+}
+
+/// And the other way round.
+fn replaced_by_worse(bed: &Bed) -> Result<()> {
+    let place = bed.library("declared/libfound.so").says("first").build()?;
+    let worse = needing(bed, "worse/libfound.so", "worse", "libc.so.6", NEVER)?;
+    bed.library("second/libfound.so").says("second").build()?;
+    let run = twice(bed)?.arg(worse).arg(place).declare([bed.path("declared"), bed.path("second")]);
+    run.audited()?.prints(["first", "second"])?;
+    Ok(())
+}
+
+/// A program that looks for libfound.so twice. ld.so itself finds none.
+fn twice<'b>(bed: &'b Bed<'b>) -> Result<Run<'b>> {
+    let run = bed.run(bed.program("twice").source(include_str!("../../fixtures/twice.c")).build()?).arg("libfound.so");
+    let plain = run.clone().arg(bed.file("spare", "")?).arg(bed.path("replaced")).plain()?;
+    ensure!(plain.stdout.matches("libfound.so: cannot open shared object file").count() == 2, "{plain}");
+    Ok(run)
+}
+
+/// Makes a file of other lengths, again and again, until a piece of work is done.
+fn while_it_shrinks<T>(file: &PathBuf, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let whole = fs::read(file)?;
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let shrink = scope.spawn(|| -> Result<()> {
+            let open = OpenOptions::new().write(true).open(file)?;
+            for step in (0..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                open.set_len((step * 509) % whole.len() as u64)?;
+                fs::write(file, &whole)?;
+            }
+            Ok(())
+        });
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        shrink.join().map_err(|_| anyhow::anyhow!("the file could not be written"))??;
+        result
+    })
+}
+
+/// A file that somebody is writing is judged by what is there, and is never the end of a process.
+fn shrinks_before_start(bed: &Bed) -> Result<()> {
+    let bad = needing(bed, "bad/libfound.so", "bad", "libc.so.6", NEVER)?;
+    bed.library("good/libfound.so").says("good").build()?;
+    let main = bed.program("main").needs(&bad).build()?;
+    let run = bed.run(main).declare([bed.path("bad"), bed.path("good")]);
+    run.plain()?.misses("libfound.so")?;
+    let run = run.with_auditor();
+    while_it_shrinks(&bad, || {
+        for _ in 0..100 {
+            run.plain()?.prints(["good"])?;
+        }
+        Ok(())
+    })
+}
+
+/// The same in a process that opens it all the time.
+fn shrinks(bed: &Bed) -> Result<()> {
+    let bad = needing(bed, "bad/libfound.so", "bad", "libc.so.6", NEVER)?;
+    bed.library("good/libfound.so").says("good").build()?;
+    let main = bed.program("often").source(include_str!("../../fixtures/often.c")).build()?;
+    let end = bed.path("end");
+    let run = bed.run(main).arg("libfound.so").arg(&end).declare([bed.path("bad"), bed.path("good")]);
+    run.plain()?.misses("libfound.so")?;
+    let run = run.with_auditor();
+    let outcome = while_it_shrinks(&bad, || {
+        thread::scope(|scope| {
+            let running = scope.spawn(|| run.plain());
+            thread::sleep(std::time::Duration::from_millis(300));
+            fs::write(&end, "")?;
+            running.join().map_err(|_| anyhow::anyhow!("it was not run"))?
+        })
+    })?;
+    outcome.runs()?;
+    ensure!(outcome.stdout.lines().all(|who| who == "good"), "{outcome}");
+    Ok(())
+}

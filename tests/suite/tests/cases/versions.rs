@@ -1,0 +1,313 @@
+//! A declared library is handed out only if all versions are there: those that it needs of this process's glibc, and those
+//! that are needed of it. A name is not enough.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use suite::bed::Bed;
+use suite::damage::{Damage, field};
+use suite::dynamic::Dynamic;
+
+use super::{Case, line};
+
+/// A version that no glibc has.
+pub const NEVER: &str = "GLIBC_9.99";
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new("versions/of-another-member", of_another_member),
+        Case::new("versions/packed-relocations", packed_relocations),
+        Case::new("versions/real-glibc", real_glibc),
+        Case::new("versions/weak-need", weak_need),
+        Case::new("versions/first-that-fits", first_that_fits),
+        Case::new("versions/needed-of-it", needed_of_it),
+        Case::new("versions/unversioned-for-nobody", unversioned_for_nobody),
+        Case::new("versions/unversioned-alone", unversioned_alone),
+        Case::new("versions/without-any-table", without_any_table),
+        Case::new("versions/unversioned-before-versioned", unversioned_before_versioned),
+        Case::new("versions/versioned-before-unversioned", versioned_before_unversioned),
+        Case::new("versions/old-before-unversioned", old_before_unversioned),
+        Case::new("versions/real-libstdcxx", real_libstdcxx).store_only().several_channels(),
+        Case::new("versions/real-libstdcxx-of-two-wheels", real_libstdcxx_of_two_wheels)
+            .store_only()
+            .several_channels(),
+    ];
+    for member in ["libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"] {
+        cases.push(Case::new(format!("versions/unmet/{member}"), move |bed| unmet(bed, member, NEVER)));
+    }
+    for member in ["libc.so.6", "libm.so.6"] {
+        cases.push(Case::new(format!("versions/private/{member}"), move |bed| unmet(bed, member, "GLIBC_PRIVATE")));
+    }
+    for soname in ["libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libgfortran.so.5"] {
+        let case = Case::new(format!("versions/defines-most/{soname}"), move |bed| defines_most(bed, soname));
+        cases.push(case.store_only());
+    }
+    cases
+}
+
+/// Builds a library that needs a version of a member of the glibc family, whether there is such a thing or not.
+pub fn needing(bed: &Bed, place: &str, says: &str, member: &str, version: &str) -> Result<PathBuf> {
+    let stub = bed.library(&format!("stubs/{version}/{member}")).defines(&[version]).build()?;
+    bed.library(place).says(says).uses(&[version]).needs(&stub).build()
+}
+
+/// Builds a library that defines versions, all the same but for them.
+pub fn defining(bed: &Bed, place: &str, says: &str, versions: &[&str]) -> Result<PathBuf> {
+    bed.library(place).says(says).defines(versions).build()
+}
+
+/// Builds a library that defines no versions, but needs some, as most without do.
+fn unversioned(bed: &Bed, place: &str, says: &str) -> Result<PathBuf> {
+    let source = format!(
+        "int getpid(void); int (*volatile used)(void) = getpid;\nconst char *who(void) {{ return \"{says}\"; }}\n"
+    );
+    let libc = bed.channel.glibc_lib.join("libc.so.6");
+    bed.library(place).source(source).has_functions_of(&["X_2"]).needs(&libc).build()
+}
+
+/// Builds a library that needs versions of the one with this soname.
+pub fn wheel(bed: &Bed, place: &str, soname: &str, versions: &[&str]) -> Result<PathBuf> {
+    let reference = bed.library(&format!("reference/{place}/{soname}")).says("reference").defines(versions).build()?;
+    bed.library(place).says("wheel").uses(versions).needs(&reference).build()
+}
+
+/// The program opens `libfound.so`, which is declared twice: the one in `good` is handed out, and not the one in `bad`.
+pub fn passes_over(bed: &Bed) -> Result<()> {
+    let run = bed.run(bed.program("main").build()?).arg("libfound.so").declare([bed.path("bad"), bed.path("good")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints([line("good", &bed.path("good/libfound.so"))])?;
+    Ok(())
+}
+
+/// A version that this glibc does not define, or that it shares with nobody.
+fn unmet(bed: &Bed, member: &str, version: &str) -> Result<()> {
+    let bad = needing(bed, "bad/libfound.so", "bad", member, version)?;
+    bed.library("good/libfound.so").says("good").build()?;
+    if version == NEVER {
+        let run = bed.run(bed.program("main").build()?).arg(bad);
+        run.plain()?.fails_with(&format!("version `{NEVER}' not found"))?;
+    }
+    passes_over(bed)
+}
+
+/// A version that libc defines is needed of libm, which does not. And the reverse, where there is such a version.
+fn of_another_member(bed: &Bed) -> Result<()> {
+    let versions = |member: &str| Dynamic::read(&bed.channel.glibc_lib.join(member)).map(|dynamic| dynamic.versions);
+    let (libc, libm) = (versions("libc.so.6")?, versions("libm.so.6")?);
+    let only = |these: &[String], those: &[String]| {
+        these.iter().rfind(|version| version.starts_with("GLIBC_2.") && !those.contains(version)).cloned()
+    };
+    let of_libc = only(&libc, &libm).context("libm defines all that libc does")?;
+    let mut pairs = vec![("libm.so.6", "libc.so.6", of_libc)];
+    pairs.extend(only(&libm, &libc).map(|of_libm| ("libc.so.6", "libm.so.6", of_libm)));
+    for (wrong, right, version) in pairs {
+        bed.library("good/libfound.so").says("good").build()?;
+        needing(bed, "bad/libfound.so", "bad", wrong, &version)?;
+        passes_over(bed)?;
+        // It is there all the same.
+        needing(bed, "good/libfound.so", "good", right, &version)?;
+        passes_over(bed)?;
+    }
+    Ok(())
+}
+
+/// The packed relocations of newer linkers, which glibc knows from 2.36 on.
+fn packed_relocations(bed: &Bed) -> Result<()> {
+    let packed = needing(bed, "first/libfound.so", "first", "libc.so.6", "GLIBC_ABI_DT_RELR")?;
+    let good = bed.library("second/libfound.so").says("second").build()?;
+    let run = bed.run(bed.program("main").build()?).arg("libfound.so");
+    let run = run.declare([bed.path("first"), bed.path("second")]);
+    run.plain()?.misses("libfound.so")?;
+    let expected = if bed.channel.version() >= (2, 36) { line("first", &packed) } else { line("second", &good) };
+    run.audited()?.prints([expected])?;
+    Ok(())
+}
+
+/// What this glibc really defines is met.
+fn real_glibc(bed: &Bed) -> Result<()> {
+    let first = unversioned(bed, "first/libfound.so", "first")?;
+    bed.library("second/libfound.so").says("second").build()?;
+    let run = bed.run(bed.program("main").build()?).arg("libfound.so");
+    let run = run.declare([bed.path("first"), bed.path("second")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints([line("first", &first)])?;
+    Ok(())
+}
+
+/// ld.so does without a version that is needed weakly.
+fn weak_need(bed: &Bed) -> Result<()> {
+    let stub = bed.library(&format!("stubs/{NEVER}/libc.so.6")).defines(&[NEVER]).build()?;
+    let first = bed.library("first/libfound.so").says("first").uses(&[NEVER]).needs(&stub);
+    let first = first.defines(&["X_1"]).build()?;
+    let mut weak = Damage::read(&first)?;
+    let flags = weak.first_need() + field::VNA_FLAGS;
+    weak.set_half(flags, 2);
+    weak.write(&first)?;
+    bed.library("second/libfound.so").says("second").build()?;
+    let main = bed.program("main").build()?;
+    bed.run(&main).arg(&first).plain()?.prints([line("first", &first)])?;
+    let run = bed.run(main).arg("libfound.so").declare([bed.path("first"), bed.path("second")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints([line("first", &first)])?;
+    Ok(())
+}
+
+/// Of ordinary libraries the first one that fits is taken, however much a later one defines.
+fn first_that_fits(bed: &Bed) -> Result<()> {
+    let first = defining(bed, "first/libx.so.1", "first", &["X_1"])?;
+    defining(bed, "second/libx.so.1", "second", &["X_1", "X_2"])?;
+    let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_1"])?;
+    let run = bed.run(bed.program("main").build()?).arg(plugin).arg("libx.so.1");
+    let run = run.declare([bed.path("first"), bed.path("second")]);
+    run.plain()?.misses("libx.so.1")?;
+    run.audited()?.prints([line("wheel", &bed.path("own/libplugin.so")), line("first", &first)])?;
+    Ok(())
+}
+
+/// The plugin needs X_2 of it: what the process gets is the second.
+fn serves_plugin(bed: &Bed, expected: &str) -> Result<()> {
+    let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_2"])?;
+    let run = bed.run(bed.program("main").build()?).arg(&plugin).arg("libx.so.1");
+    let run = run.declare([bed.path("first"), bed.path("second")]);
+    run.plain()?.misses("libx.so.1")?;
+    let found = bed.path(expected).join("libx.so.1");
+    run.audited()?.prints([line("wheel", &plugin), line(expected, &found)])?;
+    Ok(())
+}
+
+/// An older build stands before the one that the plugin needs.
+fn needed_of_it(bed: &Bed) -> Result<()> {
+    let old = defining(bed, "first/libx.so.1", "first", &["X_1"])?;
+    defining(bed, "second/libx.so.1", "second", &["X_1", "X_2"])?;
+    let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_2"])?;
+    let old = old.parent().context("it is in a directory")?.display().to_string();
+    let run = bed.run(bed.program("main").build()?).arg(plugin).env("LD_LIBRARY_PATH", old);
+    run.plain()?.fails_with("version `X_2' not found")?;
+    serves_plugin(bed, "second")
+}
+
+/// A library without versions, of which none are needed.
+fn unversioned_for_nobody(bed: &Bed) -> Result<()> {
+    let first = unversioned(bed, "first/libx.so.1", "first")?;
+    defining(bed, "second/libx.so.1", "second", &["X_2"])?;
+    let run = bed.run(bed.program("main").build()?).arg("libx.so.1");
+    let run = run.declare([bed.path("first"), bed.path("second")]);
+    run.plain()?.misses("libx.so.1")?;
+    run.audited()?.prints([line("first", &first)])?;
+    Ok(())
+}
+
+/// ld.so takes a library without versions for one that has them all, and warns of it when the program is started.
+fn unversioned_alone(bed: &Bed) -> Result<()> {
+    let only = unversioned(bed, "first/libx.so.1", "first")?;
+    let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_2"])?;
+    let run = bed.run(bed.program("main").build()?).arg(&plugin).arg("libx.so.1").declare([bed.path("first")]);
+    run.plain()?.misses("libx.so.1")?;
+    run.audited()?.prints([line("wheel", &plugin), line("first", &only)])?;
+
+    let reference = bed.library("reference/libx.so.1").says("reference").defines(&["X_2"]).build()?;
+    let main = bed.program("needs").uses(&["X_2"]).needs(&reference).build()?;
+    let run = bed.run(main).declare([bed.path("first")]);
+    let beside = run.clone().env("LD_LIBRARY_PATH", bed.path("first")).plain()?;
+    ensure!(beside.stdout == "first\n" && beside.stderr.contains("no version information available"), "{beside}");
+    run.plain()?.misses("libx.so.1")?;
+    run.audited()?.equals(&beside)?;
+    Ok(())
+}
+
+/// A library without any table of versions at all. Of such a one, too, ld.so says nothing until a symbol is looked up in it:
+/// then it aborts the process, up to some glibc after 2.36.
+fn without_any_table(bed: &Bed) -> Result<()> {
+    let only = bed.library("first/libx.so.1").says("first").has_functions_of(&["X_2"]).build()?;
+    let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_2"])?;
+    let run = bed.run(bed.program("main").build()?).arg(&plugin);
+    let beside = run.clone().env("LD_LIBRARY_PATH", bed.path("first")).plain()?;
+    let run = run.declare([bed.path("first")]);
+    run.plain()?.misses("libx.so.1")?;
+    let audited = run.audited()?;
+    match beside.stderr.contains("Inconsistency detected by ld.so") {
+        true => audited.fails_with(&format!("{} (does not define X_2, ", only.display()))?,
+        false => audited.equals(&beside)?,
+    };
+    defining(bed, "second/libx.so.1", "second", &["X_2"])?;
+    serves_plugin(bed, "second")
+}
+
+/// One that says that it has what is needed goes before one that says nothing.
+fn unversioned_before_versioned(bed: &Bed) -> Result<()> {
+    unversioned(bed, "first/libx.so.1", "first")?;
+    defining(bed, "second/libx.so.1", "second", &["X_2"])?;
+    serves_plugin(bed, "second")
+}
+
+fn versioned_before_unversioned(bed: &Bed) -> Result<()> {
+    defining(bed, "first/libx.so.1", "first", &["X_2"])?;
+    unversioned(bed, "second/libx.so.1", "second")?;
+    serves_plugin(bed, "first")
+}
+
+/// One that says nothing goes before one that says that it lacks what is needed.
+fn old_before_unversioned(bed: &Bed) -> Result<()> {
+    defining(bed, "first/libx.so.1", "first", &["X_1"])?;
+    unversioned(bed, "second/libx.so.1", "second")?;
+    serves_plugin(bed, "second")
+}
+
+/// The first wheel would be served by either of the compiler's runtime libraries, the second only by the newer one.
+fn defines_most(bed: &Bed, soname: &str) -> Result<()> {
+    defining(bed, &format!("first/{soname}"), "first", &["X_1"])?;
+    let newer = defining(bed, &format!("second/{soname}"), "second", &["X_1", "X_2"])?;
+    defining(bed, &format!("third/{soname}"), "third", &["X_1"])?;
+    let wheels =
+        [wheel(bed, "own/libone.so", soname, &["X_1"])?, wheel(bed, "own/libtwo.so", soname, &["X_1", "X_2"])?];
+    let run = bed.run(bed.program("main").build()?).args(&wheels).arg(soname);
+    run.clone().env("LD_LIBRARY_PATH", bed.path("first")).plain()?.fails_with("version `X_2' not found")?;
+    let run = run.declare(["first", "second", "third"].map(|directory| bed.path(directory)));
+    run.plain()?.misses(soname)?;
+    run.audited()?.prints(
+        [line("wheel", &wheels[0]), line("wheel", &wheels[1]), line("somebody", &newer)]
+            .map(|line| line.replace("somebody", "second")),
+    )?;
+    Ok(())
+}
+
+pub const STDCXX: &str = "libstdc++.so.6";
+
+/// libstdc++ of every channel, this one's last: the directories, and the newest version of each.
+pub fn libstdcxx(bed: &Bed) -> Result<Vec<(PathBuf, String)>> {
+    let mut channels: Vec<_> = bed.manifest.channels.iter().collect();
+    channels.sort_by_key(|channel| channel.name == bed.channel.name);
+    let newest = |directory: PathBuf| {
+        let versions = Dynamic::read(&directory.join(STDCXX))?.versions;
+        let numbered = versions.into_iter().filter(|version| version.starts_with("GLIBCXX_3.4."));
+        let last = numbered.max_by_key(|version| version["GLIBCXX_3.4.".len()..].parse::<u32>().unwrap_or(0));
+        Ok((directory, last.context("libstdc++ defines no version")?))
+    };
+    channels.iter().map(|channel| newest(channel.libraries.get("libstdcxx").context(STDCXX)?.join("lib"))).collect()
+}
+
+/// A wheel that was built for this channel needs its newest version, and there are older ones and ones for newer glibcs before
+/// it.
+fn real_libstdcxx(bed: &Bed) -> Result<()> {
+    let libraries = libstdcxx(bed)?;
+    let (own, newest) = libraries.last().context("there is no channel")?;
+    let plugin = wheel(bed, "own/libwheel.so", STDCXX, &[newest])?;
+    let run = bed.run(bed.program("main").build()?).arg(&plugin).arg(STDCXX);
+    let run = run.declare(libraries.iter().map(|(directory, _)| directory));
+    run.plain()?.misses(STDCXX)?;
+    run.audited()?.prints([line("wheel", &plugin), line("somebody", &own.join(STDCXX))])?;
+    Ok(())
+}
+
+/// The first wheel needs only what all of them have.
+fn real_libstdcxx_of_two_wheels(bed: &Bed) -> Result<()> {
+    let libraries = libstdcxx(bed)?;
+    let (own, newest) = libraries.last().context("there is no channel")?;
+    let first = wheel(bed, "own/libfirst.so", STDCXX, &["GLIBCXX_3.4.21"])?;
+    let second = wheel(bed, "own/libsecond.so", STDCXX, &["GLIBCXX_3.4.21", newest])?;
+    let run = bed.run(bed.program("main").build()?).arg(&first).arg(&second).arg(STDCXX);
+    let run = run.declare(libraries.iter().map(|(directory, _)| directory));
+    run.plain()?.misses(STDCXX)?;
+    run.audited()?.prints([line("wheel", &first), line("wheel", &second), line("somebody", &own.join(STDCXX))])?;
+    Ok(())
+}
