@@ -49,12 +49,13 @@ pub fn judge<O: Objects, F: Files>(
         Ok(known) => known,
         Err(skip) => return Ok(Err(skip)),
     };
+    let minor = (search.image)().ok().and_then(|image| image.minor);
     let mut at = 0;
     while let Some((soname, version, next)) = search.files.library(known).need(at) {
         at = next;
         let met = match (Name::new(soname), Name::new(version), family::contains(soname)) {
             (Some(soname), Some(version), true) => is_met(search, directory, path, soname, version)?,
-            (Some(soname), Some(version), false) => is_met_by_loaded(search, soname, version),
+            (Some(soname), Some(version), false) => is_met_by_loaded(search.objects, minor, soname, version),
             // glibc has no such version. Others may have: that is left to ld.so.
             (_, _, true) => Err(Skip::Versions),
             (_, _, false) => Ok(()),
@@ -63,15 +64,15 @@ pub fn judge<O: Objects, F: Files>(
             return Ok(Err(skip));
         }
     }
-    Ok(serves(search, search.files.library(known), soname, requester))
+    Ok(serves(search.objects, minor, search.files.library(known), soname, requester))
 }
 
 /// Whether ld.so does with a library that defines no versions where some are needed of it.
-fn does_without<O: Objects, F: Files>(search: &Search<'_, O, F>, versioning: Versioning) -> bool {
+fn does_without(minor: Option<u32>, versioning: Versioning) -> bool {
     match versioning {
         Versioning::Defined => false,
         Versioning::Unversioned => true,
-        Versioning::Nothing => search.image.minor.is_some_and(|minor| minor >= FIRST_THAT_DOES_WITHOUT),
+        Versioning::Nothing => minor.is_some_and(|minor| minor >= FIRST_THAT_DOES_WITHOUT),
     }
 }
 
@@ -99,22 +100,22 @@ fn is_met<O: Objects, F: Files>(
 
 /// Whether another library that the candidate needs a version of defines it, if it is loaded already: ld.so takes that
 /// one then.
-fn is_met_by_loaded<O: Objects, F: Files>(search: &Search<'_, O, F>, soname: Name, version: Name) -> Result<(), Skip> {
-    let objects = search.objects;
+fn is_met_by_loaded<O: Objects>(objects: &O, minor: Option<u32>, soname: Name, version: Name) -> Result<(), Skip> {
     let Some(loaded) = objects.loaded(soname.as_bytes()) else { return Ok(()) };
-    let met = objects.defines(loaded, version.as_bytes()) || does_without(search, objects.versioning(loaded));
+    let met = objects.defines(loaded, version.as_bytes()) || does_without(minor, objects.versioning(loaded));
     if met { Ok(()) } else { Err(Skip::Conflicts { version, soname }) }
 }
 
 /// Whether a library defines what the requester needs of it.
-fn serves<O: Objects, F: Files>(
-    search: &Search<'_, O, F>,
+fn serves<O: Objects>(
+    objects: &O,
+    minor: Option<u32>,
     library: Library<'_>,
     soname: &[u8],
     requester: O::Id,
 ) -> Result<Fit, Skip> {
     let mut lacks = None;
-    search.objects.needs(requester, soname, |version| {
+    objects.needs(requester, soname, |version| {
         if !library.defines(version) {
             // A name that is too long to be kept is left to ld.so.
             lacks = Name::new(version);
@@ -122,7 +123,7 @@ fn serves<O: Objects, F: Files>(
         lacks.is_none()
     });
     match lacks {
-        Some(version) if !does_without(search, library.versioning) => Err(Skip::Lacks(version)),
+        Some(version) if !does_without(minor, library.versioning) => Err(Skip::Lacks(version)),
         _ => Ok(Fit { definitions: library.definitions().count(), versioned: lacks.is_none() }),
     }
 }

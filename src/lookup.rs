@@ -79,8 +79,8 @@ fn is_distribution_directory(directory: &[u8]) -> bool {
 
 /// A lookup in a world.
 pub struct Lookup<'w, O: Objects, F: Files> {
-    /// ld.so's own search; `Err` if nothing can be known of it.
-    pub search: Result<Search<'w, O, F>, Unsure>,
+    /// ld.so's own search.
+    pub search: Search<'w, O, F>,
     /// The program was started through ld.so by name: of the search it is only known where it ends.
     pub explicit_loader: bool,
     /// What is declared.
@@ -123,7 +123,7 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
 
     /// Step 2.
     fn family(&mut self, asked: Asked<'_>, requester: O::Id, answer: &mut PathBuf) -> Result<Outcome, Unsure> {
-        let search = self.search.as_mut().map_err(|unsure| *unsure)?;
+        let search = &mut self.search;
         if !asked.is_path() {
             return own_glibc::answer(search, self.glibc, asked.soname, requester, answer);
         }
@@ -141,7 +141,7 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         witness: &mut impl Witness,
     ) -> Result<Outcome, Unsure> {
         let declared = self.catalogue.candidates(asked.soname).next().is_some();
-        let search = self.search.as_mut().map_err(|unsure| *unsure)?;
+        let search = &mut self.search;
         if asked.is_path() && (!declared || look(search.files, asked.name, answer) != Look::Missing) {
             return Ok(Outcome::Pass(Pass::Path));
         }
@@ -174,11 +174,11 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         answer: &mut PathBuf,
         witness: &mut impl Witness,
     ) -> Result<Outcome, Unsure> {
-        let search = self.search.as_mut().map_err(|unsure| *unsure)?;
+        let search = &mut self.search;
         let Some((directory, soname)) = split_directory(candidate) else { return Ok(Outcome::Pass(Pass::NotLast)) };
         let is_this = |default: &[u8]| default.strip_suffix(b"/") == Some(directory);
         // A subdirectory for processors: the directory itself is still to come.
-        if !search.image.directories().any(is_this) {
+        if !(search.image)()?.directories().any(is_this) {
             return Ok(Outcome::Pass(Pass::NotLast));
         }
         // This directory's subdirectories for processors have been tried: of it, only this file is left.
@@ -265,7 +265,7 @@ impl<'c, O: Objects> Choice<'c, O> {
         let libc = || objects.minor(objects.loaded(own_glibc::LIBC)?);
         let requester = objects.path(self.requester);
         let context = refusal::Context {
-            minor: search.image.minor.or_else(libc),
+            minor: (search.image)().ok().and_then(|image| image.minor).or_else(libc),
             requester: split_directory(requester).map_or(requester, |(_, name)| name),
         };
         path_of(candidate, self.soname, answer)?;

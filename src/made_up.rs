@@ -211,7 +211,7 @@ pub fn image() -> LoaderImage<'static> {
 pub fn search<'w>(
     objects: &'w MadeUpObjects,
     files: &'w mut MadeUpFiles,
-    image: &'w LoaderImage<'w>,
+    image: &'w mut dyn FnMut() -> Result<LoaderImage<'w>, Unsure>,
     library_path: &'w str,
     path: &'w mut PathBuf,
 ) -> Search<'w, MadeUpObjects, MadeUpFiles> {

@@ -127,7 +127,7 @@ fn take<O: Objects, F: Files>(
 /// Whether ld.so gets to the own directory, as far as the requester's search path tells: it is named there, or is one
 /// of ld.so's own, and there is no other path.
 fn is_led_to<O: Objects, F: Files>(
-    search: &Search<'_, O, F>,
+    search: &mut Search<'_, O, F>,
     own: &OwnGlibc<'_>,
     requester: O::Id,
 ) -> Result<bool, Unsure> {
@@ -144,7 +144,7 @@ fn is_led_to<O: Objects, F: Files>(
         return Ok(true);
     }
     let without = lists == [None, None] && !paths.no_default_libraries && objects.loader(requester)?.is_none();
-    Ok(without && search.image.directories().any(|default| own.is(default)))
+    Ok(without && (search.image)()?.directories().any(|default| own.is(default)))
 }
 
 /// Whether the file that was found is beside another libc.so.6 than the process's. A library that only has the name of

@@ -28,8 +28,8 @@ pub struct Search<'w, O: Objects, F: Files> {
     pub objects: &'w O,
     /// The files.
     pub files: &'w mut F,
-    /// What the running ld.so has compiled in.
-    pub image: &'w LoaderImage<'w>,
+    /// What the running ld.so has compiled in. Reading it takes longer than all else here, and few searches get there.
+    pub image: &'w mut dyn FnMut() -> Result<LoaderImage<'w>, Unsure>,
     /// LD_LIBRARY_PATH when the process started.
     pub library_path: &'w [u8],
     /// AT_PLATFORM of getauxval(3).
@@ -37,6 +37,10 @@ pub struct Search<'w, O: Objects, F: Files> {
     /// Where paths are put together. After a find, the path that was found.
     pub path: &'w mut PathBuf,
 }
+
+/// What is remembered of a directory beside the bits of its roots: that it exists, and that these are known.
+const EXISTS: u32 = 1 << 8;
+const KNOWS_ROOTS: u32 = 1 << 9;
 
 /// What became of one place.
 enum Step {
@@ -47,7 +51,7 @@ enum Step {
     NextList,
 }
 
-impl<O: Objects, F: Files> Search<'_, O, F> {
+impl<'w, O: Objects, F: Files> Search<'w, O, F> {
     /// Where ld.so finds `soname` for `requester`, if anywhere.
     pub fn find(&mut self, soname: &[u8], requester: O::Id) -> Result<Option<Place>, Unsure> {
         let paths = self.objects.search_paths(requester);
@@ -76,7 +80,7 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
         soname: &[u8],
         mut wanted: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Unsure> {
-        for directory in self.image.directories().filter(|directory| wanted(directory)) {
+        for directory in (self.image)()?.directories().filter(|directory| wanted(directory)) {
             if self.path.set(&[directory]).is_none() {
                 continue;
             }
@@ -122,20 +126,34 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
         if list.is_empty() {
             return Ok(false);
         }
-        for element in list.split(|byte| separators.contains(byte)) {
-            let others = if tokens::has_platform(element) { OTHER_PLATFORMS } else { &[] };
-            for platform in [self.platform].iter().chain(others) {
-                if self.expand(element, platform, object)?.is_none() {
-                    continue;
-                }
-                match self.in_directory(soname)? {
-                    Step::Found => return Ok(true),
-                    Step::Next => {}
-                    Step::NextList => return Ok(false),
+        // The directories themselves come first: where one has it, nobody need know which subdirectories this ld.so has.
+        let mut directories = usize::MAX;
+        for subdirectories in [false, true] {
+            let mut left = directories;
+            'list: for element in list.split(|byte| separators.contains(byte)) {
+                for platform in self.platforms(element) {
+                    let Some(fewer) = left.checked_sub(1) else { break 'list };
+                    left = fewer;
+                    if self.expand(element, platform, object)?.is_none() || !self.exists() {
+                        continue;
+                    }
+                    match if subdirectories { self.in_roots(soname)? } else { self.file(soname)? } {
+                        Step::Found => return Ok(true),
+                        Step::Next => {}
+                        // What comes behind is not searched, neither way.
+                        Step::NextList => break 'list,
+                    }
                 }
             }
+            directories = directories.saturating_sub(left);
         }
         Ok(false)
+    }
+
+    /// What `$PLATFORM` may stand for in an element of a list.
+    fn platforms(&self, element: &[u8]) -> impl Iterator<Item = &'w [u8]> + use<'w, O, F> {
+        let others = if tokens::has_platform(element) { OTHER_PLATFORMS } else { &[] };
+        core::iter::once(self.platform).chain(others.iter().copied())
     }
 
     /// Puts the directory that an element of a list means into the path, with a closing slash. `None` if ld.so leaves
@@ -148,7 +166,13 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
                 unsure = Some(reason);
                 None
             }),
-            Token::Lib => into.push(self.image.lib),
+            Token::Lib => match (self.image)() {
+                Ok(image) => into.push(image.lib),
+                Err(reason) => {
+                    unsure = Some(reason);
+                    None
+                }
+            },
             Token::Platform => (!platform.is_empty()).then(|| into.push(platform)).flatten(),
         });
         if let Some(reason) = unsure {
@@ -167,12 +191,20 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
 
     /// The directory in the path, which ends in a slash or is empty; its subdirectories for processors first.
     fn in_directory(&mut self, soname: &[u8]) -> Result<Step, Unsure> {
-        let len = self.path.len();
-        let Some(roots) = self.roots() else {
+        if !self.exists() {
             return Ok(Step::Next);
-        };
+        }
+        match self.in_roots(soname)? {
+            Step::Found => Ok(Step::Found),
+            _ => self.file(soname),
+        }
+    }
+
+    /// The subdirectories for processors of the directory in the path, which stays in it unless one has the file.
+    fn in_roots(&mut self, soname: &[u8]) -> Result<Step, Unsure> {
+        let len = self.path.len();
         let mut failed = None;
-        let found = roots.any(|components| {
+        let found = self.roots()?.any(|components| {
             self.path.truncate(len);
             let fits = components.iter().try_for_each(|component| self.path.push(component));
             match fits.map(|()| self.file(soname)) {
@@ -192,34 +224,47 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
             return Ok(Step::Found);
         }
         self.path.truncate(len);
-        self.file(soname)
+        Ok(Step::Next)
     }
 
-    /// What the directory in the path has of subdirectories for processors. `None` if it does not exist. ld.so too
-    /// asks for a directory once, and not again for as long as the process lives.
-    fn roots(&mut self) -> Option<Roots> {
-        /// A directory that exists; the bits of its roots are added.
-        const EXISTS: u32 = 1 << 8;
+    /// Whether the directory in the path is there. ld.so too asks for a directory once, and not again for as long as
+    /// the process lives. A relative one counts as existing for good, whatever the working directory is.
+    fn exists(&mut self) -> bool {
+        if !self.is_absolute() {
+            return true;
+        }
+        if let Some(value) = self.files.recall(self.path.as_bytes()) {
+            return value & EXISTS != 0;
+        }
+        let exists = self.files.is_directory(self.path.as_c_str());
+        self.files.remember(self.path.as_bytes(), if exists { EXISTS } else { 0 });
+        exists
+    }
+
+    /// What the directory in the path, which exists, has of subdirectories for processors. That too is asked once.
+    fn roots(&mut self) -> Result<Roots, Unsure> {
+        let absolute = self.is_absolute();
+        if absolute
+            && let Some(value) = self.files.recall(self.path.as_bytes())
+            && value & KNOWS_ROOTS != 0
+        {
+            return Ok(Roots::from_bits(value.to_le_bytes()[0]));
+        }
+        let image = (self.image)()?;
         let len = self.path.len();
-        // A relative directory counts as existing for good, whatever the working directory is.
-        let absolute = self.path.as_bytes().first() == Some(&b'/');
-        if absolute && let Some(value) = self.files.recall(self.path.as_bytes()) {
-            let roots = Roots::from_bits(value.to_le_bytes()[0]);
-            return (value & EXISTS != 0).then_some(roots);
-        }
-        if absolute && !self.files.is_directory(self.path.as_c_str()) {
-            self.files.remember(self.path.as_bytes(), 0);
-            return None;
-        }
-        let roots = Roots::find(self.image, |component| {
+        let roots = Roots::find(&image, |component| {
             self.path.truncate(len);
             self.path.push(component).is_some() && self.files.is_directory(self.path.as_c_str())
         });
         self.path.truncate(len);
         if absolute {
-            self.files.remember(self.path.as_bytes(), EXISTS | u32::from(roots.bits()));
+            self.files.remember(self.path.as_bytes(), EXISTS | KNOWS_ROOTS | u32::from(roots.bits()));
         }
-        Some(roots)
+        Ok(roots)
+    }
+
+    fn is_absolute(&self) -> bool {
+        self.path.as_bytes().first() == Some(&b'/')
     }
 
     /// The file of this name in the directory in the path.
@@ -248,14 +293,15 @@ impl<O: Objects, F: Files> Search<'_, O, F> {
 
     /// ld.so.cache. For a requester with DF_1_NODEFLIB, entries in the default directories don't count.
     fn in_cache(&mut self, soname: &[u8], no_default_libraries: bool) -> Result<bool, Unsure> {
+        let image = (self.image)()?;
         for n in 0.. {
-            let cache = self.files.cache(self.image.cache)?;
+            let cache = self.files.cache(image.cache)?;
             let Some(cached) = ld_so_cache::paths(cache, soname).nth(n) else {
                 break;
             };
             let copied = self.path.set(&[cached.to_bytes()]);
             let ignored = no_default_libraries
-                && self.image.directories().any(|directory| self.path.as_bytes().starts_with(directory));
+                && image.directories().any(|directory| self.path.as_bytes().starts_with(directory));
             if copied.is_some() && !ignored && matches!(self.look()?, Step::Found) {
                 return Ok(true);
             }

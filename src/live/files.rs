@@ -86,7 +86,7 @@ impl Files for LiveFiles {
     }
 
     fn recall(&self, directory: &[u8]) -> Option<u32> {
-        self.directories.get()?.values(directory).next()
+        self.directories.get()?.values(directory).last()
     }
 
     fn remember(&mut self, directory: &[u8], value: u32) {

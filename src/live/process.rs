@@ -267,9 +267,6 @@ impl Process {
         stage: Stage,
         ask: impl FnOnce(&mut Lookup<'_, LiveObjects<'_>, LiveFiles>, &mut PathBuf, &mut LogFile) -> Outcome,
     ) -> Outcome {
-        if self.image.get().is_none() {
-            self.image.set(self.loader.and_then(LoaderBase::read_image));
-        }
         let (Some(main), Some(environment)) = (self.main, &self.environment) else {
             return Outcome::Pass(Pass::NotDeclared);
         };
@@ -277,16 +274,19 @@ impl Process {
         let unread = Catalogue::unlisted(b"");
         let catalogue = self.catalogue.get().unwrap_or(&unread);
         let objects = LiveObjects { main, links: &self.links, origin_path: environment.origin_path };
-        let search = match self.image.get() {
-            None | Some(None) => Err(Unsure::LoaderImage),
-            Some(Some(image)) => Ok(Search {
-                objects: &objects,
-                files: &mut self.files,
-                image,
-                library_path: environment.library_path,
-                platform: self.platform.unwrap_or_default(),
-                path: &mut buffers.path,
-            }),
+        let mut image = || {
+            if self.image.get().is_none() {
+                self.image.set(self.loader.and_then(LoaderBase::read_image));
+            }
+            self.image.get().copied().flatten().ok_or(Unsure::LoaderImage)
+        };
+        let search = Search {
+            objects: &objects,
+            files: &mut self.files,
+            image: &mut image,
+            library_path: environment.library_path,
+            platform: self.platform.unwrap_or_default(),
+            path: &mut buffers.path,
         };
         let (explicit_loader, hints) = (self.explicit_loader, !environment.without_hints);
         let mut lookup = Lookup { search, explicit_loader, catalogue, glibc: &mut buffers.glibc, hints };

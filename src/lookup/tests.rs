@@ -27,6 +27,7 @@ struct World {
     objects: MadeUpObjects,
     requester: usize,
     hints: bool,
+    image_is_known: bool,
     declared: &'static [u8],
     files: MadeUpFiles,
     heard: Heard,
@@ -43,6 +44,7 @@ impl World {
             objects: MadeUpObjects(vec![main]),
             requester: 0,
             hints: false,
+            image_is_known: true,
             declared: DECLARED,
             files: MadeUpFiles::with_libraries(libraries),
             heard: Heard::default(),
@@ -61,8 +63,9 @@ impl World {
         }
         builder.listed_before(self.declared.len() + 1);
         let catalogue = builder.finish(self.declared);
-        let (image, mut path, mut glibc) = (image(), PathBuf::new(), PathBuf::new());
-        let search = Ok(search(&self.objects, &mut self.files, &image, "", &mut path));
+        let (mut path, mut glibc, known) = (PathBuf::new(), PathBuf::new(), self.image_is_known);
+        let mut image = || if known { Ok(image()) } else { Err(Unsure::LoaderImage) };
+        let search = search(&self.objects, &mut self.files, &mut image, "", &mut path);
         let (hints, glibc) = (self.hints, &mut glibc);
         let mut lookup = Lookup { search, explicit_loader: false, catalogue: &catalogue, glibc, hints };
         ask(&mut lookup, &mut self.answer, &mut self.heard)
@@ -179,11 +182,9 @@ fn the_safety_net_acts_when_no_later_default_directory_has_it() {
 fn what_cannot_be_known_is_left_to_ld_so() {
     let mut world = World::new(&["/a/libx.so"]);
     let asked = Asked::new(b"libx.so").unwrap();
-    let outcome = world.look_up(|lookup, answer, heard| {
-        lookup.search = Err(Unsure::LoaderImage);
-        lookup.at_origin(asked, 0, answer, heard)
-    });
-    assert_eq!(outcome, Outcome::Pass(Pass::Unsure(Unsure::LoaderImage)));
+    world.image_is_known = false;
+    assert_eq!(world.at_origin("libx.so"), Outcome::Pass(Pass::Unsure(Unsure::LoaderImage)));
+    world.image_is_known = true;
     let outcome = world.look_up(|lookup, answer, heard| {
         lookup.explicit_loader = true;
         lookup.at_origin(asked, 0, answer, heard)

@@ -8,8 +8,8 @@ use std::{vec, vec::Vec};
 /// Where the last of `objects` finds libx.so, and at which path.
 fn find(objects: Vec<Object>, files: &mut MadeUpFiles, library_path: &str) -> Option<(Place, String)> {
     let requester = objects.len() - 1;
-    let (objects, image, mut path) = (MadeUpObjects(objects), image(), PathBuf::new());
-    let place = search(&objects, files, &image, library_path, &mut path).find(b"libx.so", requester).unwrap()?;
+    let (objects, mut image, mut path) = (MadeUpObjects(objects), || Ok(image()), PathBuf::new());
+    let place = search(&objects, files, &mut image, library_path, &mut path).find(b"libx.so", requester).unwrap()?;
     Some((place, String::from_utf8(path.as_bytes().to_vec()).unwrap()))
 }
 
@@ -125,7 +125,7 @@ fn what_ld_so_refuses_ends_its_search_and_what_it_skips_does_not() {
 fn without_descriptors_nothing_is_known() {
     let mut files = MadeUpFiles::with_libraries(&["/lib/libx.so"]);
     files.files.insert("/lib/libx.so".into(), Look::Exhausted);
-    let (objects, image, mut path) = (MadeUpObjects(vec![Object::default()]), image(), PathBuf::new());
-    let result = search(&objects, &mut files, &image, "", &mut path).find(b"libx.so", 0);
+    let (objects, mut image, mut path) = (MadeUpObjects(vec![Object::default()]), || Ok(image()), PathBuf::new());
+    let result = search(&objects, &mut files, &mut image, "", &mut path).find(b"libx.so", 0);
     assert_eq!(result, Err(Unsure::Exhausted));
 }

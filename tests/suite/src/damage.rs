@@ -12,8 +12,8 @@ use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD};
 const PT_NULL: u32 = 0;
 /// The size of an entry of a dynamic section, of the 64-bit class.
 const DYN: usize = 16;
-/// The size of a program header, and the offsets of `e_phoff` and of the number of program headers in the ELF header, of the
-/// 64-bit class.
+/// The size of a program header, and the offsets of `e_phoff` and of the number of program headers in the ELF header,
+/// of the 64-bit class.
 const PROGRAM_HEADER: usize = 56;
 const E_PHOFF: usize = 32;
 /// The offset of the number of section headers, and of the index of that of their names behind it.

@@ -30,7 +30,8 @@ pub struct Object<'b> {
     flags: Vec<String>,
 }
 
-/// The function that stands for a version. Its name does not end as the version's does: a linker would keep only one of them.
+/// The function that stands for a version. Its name does not end as the version's does: a linker would keep only one of
+/// them.
 fn function(version: &str) -> String {
     format!("version_{}_", version.replace(|byte: char| !byte.is_ascii_alphanumeric(), "_"))
 }
@@ -88,8 +89,8 @@ impl<'b> Object<'b> {
         self
     }
 
-    /// Lets it need these versions of the libraries with a DT_NEEDED on them that define them. It can do without the functions,
-    /// but not without the versions. Comes after the source.
+    /// Lets it need these versions of the libraries with a DT_NEEDED on them that define them. It can do without the
+    /// functions, but not without the versions. Comes after the source.
     pub fn uses(mut self, versions: &[&str]) -> Self {
         for version in versions {
             let name = function(version);

@@ -94,8 +94,8 @@ fn large_directory(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A library with a long RUNPATH of its own misses another one: we ask no more of its directories than ld.so does when it sees
-/// them for the first time, too.
+/// A library with a long RUNPATH of its own misses another one: we ask no more of its directories than ld.so does when
+/// it sees them for the first time, too.
 fn long_runpath(bed: &Bed) -> Result<()> {
     let found = bed.library("declared/libfound.so").says("declared").build()?;
     let mut directories = Vec::new();
@@ -142,8 +142,8 @@ fn real_candidate(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// What our auditor adds to a start of `run` with something declared, beyond what one adds that does nothing: before glibc
-/// 2.35 ld.so itself works for any auditor, for each library.
+/// What our auditor adds to a start of `run` with something declared, beyond what one adds that does nothing: before
+/// glibc 2.35 ld.so itself works for any auditor, for each library.
 fn added(bed: &Bed, run: Run) -> Result<i64> {
     bed.library("declared/libtwin.so").says("declared").build()?;
     let run = run.declare([bed.path("declared")]);

@@ -1,5 +1,5 @@
-//! Libraries whose tables are damaged, or laid out as no linker does it. They are read before ld.so reads them, and what would
-//! end the process there must not end it here.
+//! Libraries whose tables are damaged, or laid out as no linker does it. They are read before ld.so reads them, and
+//! what would end the process there must not end it here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,8 +86,8 @@ fn truncate(file: &mut Damage, len: usize) -> Result<()> {
     Ok(())
 }
 
-/// Builds a library that is whole, with both tables of versions. It also has a table in which each entry is followed by all
-/// others and has all that follow as its parts: read to the end it takes hours.
+/// Builds a library that is whole, with both tables of versions. It also has a table in which each entry is followed by
+/// all others and has all that follow as its parts: read to the end it takes hours.
 fn whole(bed: &Bed, place: &str) -> Result<PathBuf> {
     let source = r#"
         int getpid(void);
@@ -124,8 +124,8 @@ fn is_refused(bed: &Bed, bad: &Path, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// patchelf takes a library from what is needed, and leaves the versions that are needed of it: ld.so aborts the process over
-/// one that nobody has loaded.
+/// patchelf takes a library from what is needed, and leaves the versions that are needed of it: ld.so aborts the
+/// process over one that nobody has loaded.
 fn member_not_needed(bed: &Bed) -> Result<()> {
     let source = "double cos(double); double (*volatile used)(double) = cos;\n";
     let libm = bed.channel.glibc_lib.join("libm.so.6");

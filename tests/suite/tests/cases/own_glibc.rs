@@ -1,5 +1,5 @@
-//! The members of the glibc family come from the process's own glibc, wherever a library's RUNPATH leads. What the user or
-//! the program itself asks for stays theirs.
+//! The members of the glibc family come from the process's own glibc, wherever a library's RUNPATH leads. What the user
+//! or the program itself asks for stays theirs.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,7 +13,8 @@ use suite::run::Run;
 
 use super::Case;
 
-/// From this version on a program has libpthread and libdl in its libc.so.6, and its libraries may need them all the same.
+/// From this version on a program has libpthread and libdl in its libc.so.6, and its libraries may need them all the
+/// same.
 const ONE_LIBRARY: (u32, u32) = (2, 34);
 
 pub fn cases() -> Vec<Case> {
@@ -28,7 +29,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("own-glibc/programs-runpath", programs_runpath).several_channels(),
         Case::new("own-glibc/nothing-declared", nothing_declared).several_channels(),
     ];
-    // A symbol that each of them has had since ever. A program for an old glibc has its libdl before anybody else needs it.
+    // A symbol that each of them has had since ever. A program for an old glibc has its libdl before anybody else needs
+    // it.
     let members = [
         ("libm.so.6", "cos"),
         ("libpthread.so.0", "pthread_mutex_lock"),

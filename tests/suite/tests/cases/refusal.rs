@@ -1,5 +1,5 @@
-//! Where a library is declared and none can be loaded, the program's own error says which, why, and what to do. Nothing else
-//! comes of it.
+//! Where a library is declared and none can be loaded, the program's own error says which, why, and what to do. Nothing
+//! else comes of it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -65,8 +65,8 @@ fn needs_version(bed: &Bed, version: &str) -> String {
     format!("needs {version}, this process has glibc {glibc}; declare it from a channel with glibc {glibc} or older")
 }
 
-/// `libfound.so` is declared in the directory `declared`. Its refusal is told when the program opens it, and when it needs it
-/// from its start.
+/// `libfound.so` is declared in the directory `declared`. Its refusal is told when the program opens it, and when it
+/// needs it from its start.
 fn is_told(bed: &Bed, reason: &str) -> Result<()> {
     let declared = bed.path("declared/libfound.so");
     let run = bed.run(bed.program("main").build()?).arg("libfound.so").declare([bed.path("declared")]);
@@ -277,7 +277,8 @@ fn requester_with_odd_name(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A program that can do without it goes on as ever: errno and dlerror are what they are, and later libraries are found.
+/// A program that can do without it goes on as ever: errno and dlerror are what they are, and later libraries are
+/// found.
 fn goes_on(bed: &Bed) -> Result<()> {
     let declared = never(bed, "declared")?;
     bed.library("declared/libother.so").says("other").build()?;
@@ -336,6 +337,10 @@ fn ldd(bed: &Bed) -> Result<()> {
     let missing = audited.stdout.lines().filter(|line| line.contains("libfound.so") && line.ends_with("=> not found"));
     ensure!(missing.count() == 1 && audited.stdout.contains(&found), "{audited}");
     ensure!(audited.stdout.contains("libc.so.6 => ") && audited.status == plain.status, "{audited}");
+    // With what `ldd -v -r` sets, it goes into versions and symbols.
+    let verbose = run.env("LD_VERBOSE", "1").env("LD_WARN", "yes").env("LD_BIND_NOW", "yes");
+    let (plain, audited) = (verbose.plain()?, verbose.audited()?);
+    ensure!(audited.stdout.contains("=> not found") && audited.status == plain.status, "{plain}{audited}");
     Ok(())
 }
 

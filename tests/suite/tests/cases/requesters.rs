@@ -4,12 +4,14 @@ use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::dynamic::Dynamic;
 use suite::run::Run;
 
+use super::logging::{FILE, LEVEL};
 use super::versions::{NEVER, defining, needing, wheel};
 use super::{Case, line};
 
@@ -26,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("requester/before-libc-of-another-member", before_libc_of_another_member),
         Case::new("file/replaced-by-a-better-one", replaced_by_better),
         Case::new("file/replaced-by-a-worse-one", replaced_by_worse),
+        Case::new("file/changes-for-ever", changes_for_ever),
         Case::new("file/shrinks-before-a-start", shrinks_before_start),
         Case::new("file/shrinks-while-it-is-read", shrinks),
     ]
@@ -165,7 +168,8 @@ fn replaced_by_better(bed: &Bed) -> Result<()> {
     let audited = run.audited()?;
     audited.runs()?;
     let lines: Vec<&str> = audited.stdout.lines().collect();
-    ensure!(lines.len() == 2 && lines[0].contains(NEVER) && lines[1] == "better", "{audited}");
+    let needs = format!("(needs {NEVER}, ");
+    ensure!(lines.len() == 2 && lines[0].contains(&needs) && lines[1] == "better", "{audited}");
     Ok(())
 }
 
@@ -185,6 +189,18 @@ fn twice<'b>(bed: &'b Bed<'b>) -> Result<Run<'b>> {
     let plain = run.clone().arg(bed.file("spare", "")?).arg(bed.path("replaced")).plain()?;
     ensure!(plain.stdout.matches("libfound.so: cannot open shared object file").count() == 2, "{plain}");
     Ok(run)
+}
+
+/// A file that changes more often than there is room to remember it.
+fn changes_for_ever(bed: &Bed) -> Result<()> {
+    let main = bed.program("changes").source(include_str!("../../fixtures/changes.c")).build()?;
+    let run = bed.run(main).arg("libfound.so");
+    let bad = needing(bed, "bad/libfound.so", "bad", "libc.so.6", NEVER)?;
+    bed.library("good/libfound.so").says("good").build()?;
+    let run = run.arg(bad).declare([bed.path("bad"), bed.path("good")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints(["found"])?;
+    Ok(())
 }
 
 /// Makes a file of other lengths, again and again, until a piece of work is done.
@@ -228,19 +244,23 @@ fn shrinks(bed: &Bed) -> Result<()> {
     let bad = needing(bed, "bad/libfound.so", "bad", "libc.so.6", NEVER)?;
     bed.library("good/libfound.so").says("good").build()?;
     let main = bed.program("often").source(include_str!("../../fixtures/often.c")).build()?;
-    let end = bed.path("end");
+    let (end, log) = (bed.path("end"), bed.path("log"));
     let run = bed.run(main).arg("libfound.so").arg(&end).declare([bed.path("bad"), bed.path("good")]);
     run.plain()?.misses("libfound.so")?;
-    let run = run.with_auditor();
+    let run = run.with_auditor().env(LEVEL, "3").env(FILE, &log);
+    // It ends when the file was seen both whole and cut short.
+    let seen = || fs::read_to_string(&log).is_ok_and(|log| log.contains(NEVER) && log.contains("it is cut short"));
     let outcome = while_it_shrinks(&bad, || {
         thread::scope(|scope| {
             let running = scope.spawn(|| run.plain());
-            thread::sleep(std::time::Duration::from_millis(300));
+            while !seen() && !running.is_finished() {
+                thread::sleep(Duration::from_millis(5));
+            }
             fs::write(&end, "")?;
             running.join().map_err(|_| anyhow::anyhow!("it was not run"))?
         })
     })?;
     outcome.runs()?;
-    ensure!(outcome.stdout.lines().all(|who| who == "good"), "{outcome}");
+    ensure!(seen() && outcome.stdout.lines().all(|who| who == "good"), "{outcome}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A declared library is handed out only if all versions are there: those that it needs of this process's glibc, and those
-//! that are needed of it. A name is not enough.
+//! A declared library is handed out only if all versions are there: those that it needs of this process's glibc, and
+//! those that are needed of it. A name is not enough.
 
 use std::path::PathBuf;
 
@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("versions/weak-need", weak_need),
         Case::new("versions/first-that-fits", first_that_fits),
         Case::new("versions/needed-of-it", needed_of_it),
+        Case::new("versions/conflicts-with-loaded", conflicts_with_loaded),
         Case::new("versions/unversioned-for-nobody", unversioned_for_nobody),
         Case::new("versions/unversioned-alone", unversioned_alone),
         Case::new("versions/without-any-table", without_any_table),
@@ -186,6 +187,26 @@ fn needed_of_it(bed: &Bed) -> Result<()> {
     serves_plugin(bed, "second")
 }
 
+/// A library of which a version is needed is loaded already, in another build: that one counts, wherever the newer one
+/// is.
+fn conflicts_with_loaded(bed: &Bed) -> Result<()> {
+    let old = defining(bed, "own/libinner.so.1", "old", &["X_1"])?;
+    defining(bed, "inner/libinner.so.1", "new", &["X_1", "X_2"])?;
+    let bad = wheel(bed, "bad/libfound.so", "libinner.so.1", &["X_2"])?;
+    let good = wheel(bed, "good/libfound.so", "libinner.so.1", &["X_1"])?;
+    let main = bed.program("main").build()?;
+    let declare = |entries: &[&str]| bed.run(&main).declare(entries.iter().map(|entry| bed.path(entry)));
+    // It is not in the way where nothing is loaded yet.
+    declare(&["bad", "good", "inner"]).arg("libfound.so").audited()?.prints([line("wheel", &bad)])?;
+    bed.run(&main).arg(&old).arg(&bad).plain()?.fails_with("version `X_2' not found")?;
+    let run = |entries: &[&str]| declare(entries).arg(&old).arg("libfound.so");
+    run(&["bad", "good"]).plain()?.misses("libfound.so")?;
+    run(&["bad", "good", "inner"]).audited()?.prints([line("old", &old), line("wheel", &good)])?;
+    let reason = "needs X_2, which the libinner.so.1 that is loaded does not define; declare an older build of it";
+    run(&["bad", "inner"]).audited()?.misses(&format!("{} ({reason})", bad.display()))?;
+    Ok(())
+}
+
 /// A library without versions, of which none are needed.
 fn unversioned_for_nobody(bed: &Bed) -> Result<()> {
     let first = unversioned(bed, "first/libx.so.1", "first")?;
@@ -215,8 +236,8 @@ fn unversioned_alone(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A library without any table of versions at all. Of such a one, too, ld.so says nothing until a symbol is looked up in it:
-/// then it aborts the process, up to some glibc after 2.36.
+/// A library without any table of versions at all. Of such a one, too, ld.so says nothing until a symbol is looked up
+/// in it: then it aborts the process, up to some glibc after 2.36.
 fn without_any_table(bed: &Bed) -> Result<()> {
     let only = bed.library("first/libx.so.1").says("first").has_functions_of(&["X_2"]).build()?;
     let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_2"])?;
@@ -286,8 +307,8 @@ pub fn libstdcxx(bed: &Bed) -> Result<Vec<(PathBuf, String)>> {
     channels.iter().map(|channel| newest(channel.libraries.get("libstdcxx").context(STDCXX)?.join("lib"))).collect()
 }
 
-/// A wheel that was built for this channel needs its newest version, and there are older ones and ones for newer glibcs before
-/// it.
+/// A wheel that was built for this channel needs its newest version, and there are older ones and ones for newer glibcs
+/// before it.
 fn real_libstdcxx(bed: &Bed) -> Result<()> {
     let libraries = libstdcxx(bed)?;
     let (own, newest) = libraries.last().context("there is no channel")?;
