@@ -24,6 +24,13 @@ pub fn version(sink: &mut impl Sink, version: u32) {
     }
 }
 
+/// That the auditor keeps out of a process of this glibc.
+pub fn declined(sink: &mut impl Sink) {
+    if sink.level() >= Level::Warn {
+        sink.write(&[b"left to ld.so: everything: on this machine any auditor breaks calls before glibc 2.35\n"]);
+    }
+}
+
 /// The command line of the process.
 pub fn command_line<'a>(sink: &mut impl Sink, arguments: impl Iterator<Item = &'a [u8]>) {
     if sink.level() >= Level::Info {
@@ -142,6 +149,7 @@ mod tests {
     fn lines(level: Level) -> String {
         let mut sink = Lines(level, Vec::new());
         version(&mut sink, 2);
+        declined(&mut sink);
         command_line(&mut sink, [b"python3".as_slice(), b"main.py"].into_iter());
         ignored(&mut sink, b"lib", Problem::Relative);
         sink.missed(b"libx.so");
@@ -161,12 +169,14 @@ mod tests {
         assert_eq!(lines(Level::Off), "");
         assert_eq!(
             lines(Level::Warn),
-            "REPLIT_LD_LIBRARY_PATH: ignored \"lib\": it is not an absolute path\n\
+            "left to ld.so: everything: on this machine any auditor breaks calls before glibc 2.35\n\
+             REPLIT_LD_LIBRARY_PATH: ignored \"lib\": it is not an absolute path\n\
              left to ld.so: libu.so: the program was started through ld.so\n"
         );
         assert_eq!(
             lines(Level::Info),
             "RTLD: la_version(2)\n\
+             left to ld.so: everything: on this machine any auditor breaks calls before glibc 2.35\n\
              cmdline: python3 main.py\n\
              REPLIT_LD_LIBRARY_PATH: ignored \"lib\": it is not an absolute path\n\
              ld library miss for libx.so\n\
@@ -178,6 +188,7 @@ mod tests {
         assert_eq!(
             lines(Level::Debug),
             "RTLD: la_version(2)\n\
+             left to ld.so: everything: on this machine any auditor breaks calls before glibc 2.35\n\
              cmdline: python3 main.py\n\
              REPLIT_LD_LIBRARY_PATH: ignored \"lib\": it is not an absolute path\n\
              ld library miss for libx.so\n\

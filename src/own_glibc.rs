@@ -124,8 +124,8 @@ fn take<O: Objects, F: Files>(
     })
 }
 
-/// Whether ld.so gets to the own directory, as far as the requester's search path tells: it is named there, or is one
-/// of ld.so's own, and there is no other path.
+/// Whether ld.so gets to the own directory, as far as the requester's search path tells: it is named there; or there is
+/// no path, and it is one of ld.so's own, or where libc.so.6 was found without a path, too.
 fn is_led_to<O: Objects, F: Files>(
     search: &mut Search<'_, O, F>,
     own: &OwnGlibc<'_>,
@@ -143,8 +143,12 @@ fn is_led_to<O: Objects, F: Files>(
     if elements.any(|element| own.is(element)) {
         return Ok(true);
     }
-    let without = lists == [None, None] && !paths.no_default_libraries && objects.loader(requester)?.is_none();
-    Ok(without && (search.image)()?.directories().any(|default| own.is(default)))
+    if lists != [None, None] || paths.no_default_libraries || objects.loader(requester)?.is_some() {
+        return Ok(false);
+    }
+    // A program of a distribution: the way that libc.so.6 came is the way of all.
+    let same_way = main.runpath.is_none() && search.library_path.is_empty();
+    Ok(same_way || (search.image)()?.directories().any(|default| own.is(default)))
 }
 
 /// Whether the file that was found is beside another libc.so.6 than the process's. A library that only has the name of

@@ -130,12 +130,16 @@ impl Process {
 
     /// Whether to take part, for ld.so that speaks this version of the auditing interface.
     pub fn join(&mut self, version: u32) -> bool {
-        if self.environment.is_none() || !is_safe_with(version) {
+        if self.environment.is_none() {
             return false;
         }
+        let joins = is_safe_with(version);
         log::version(&mut self.log, version);
+        if !joins {
+            log::declined(&mut self.log);
+        }
         self.log.close();
-        true
+        joins
     }
 
     /// ld.so begins to add objects: the next one is what dlopen was asked for, or the first of the program's.

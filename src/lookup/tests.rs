@@ -241,6 +241,11 @@ fn what_leads_to_the_own_glibc_is_not_looked_at() {
     world.objects.0[1].path = "/usr/lib/libc.so.6";
     assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily), "a default directory");
     assert_eq!(world.files.asked, [""; 0]);
+    let mut world = two_glibcs(None, &[]);
+    world.objects.0[0].runpath = None;
+    world.image_is_known = false;
+    assert_eq!(world.at_origin("libm.so.6"), Outcome::Pass(Pass::GlibcFamily), "nobody has a search path");
+    assert_eq!(world.files.asked, [""; 0]);
 }
 
 #[test]
