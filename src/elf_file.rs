@@ -3,12 +3,12 @@
 //! The file is read into memory of our own: one that is mapped, and that somebody shortens meanwhile, would kill the
 //! process. It may be anybody's and may change between two reads; then the bytes are damaged, and nothing worse.
 //!
-//! Four or five reads do: the headers, the dynamic section, the tables of needed and of defined versions (one, where they
-//! stand side by side, as linkers put them), and that part of the string table which they use.
+//! Four reads do: the headers, the dynamic section, the tables of needed and of defined versions (side by side, as
+//! linkers put them), and that part of the string table which they use. In large libraries the strings lie in two places.
 
 use elf::abi::{
-    DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERNEED, DT_VERSYM, EI_NIDENT,
-    PT_DYNAMIC, PT_LOAD,
+    DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERNEED, DT_VERSYM, EI_NIDENT, PF_X,
+    PT_DYNAMIC, PT_GNU_STACK, PT_LOAD,
 };
 use elf::dynamic::Dyn;
 use elf::endian::NativeEndian;
@@ -18,10 +18,13 @@ use elf::parse::ParseAt;
 use elf::segment::{ProgramHeader, SegmentTable};
 
 use crate::candidate::{CLASS, DYN, HEADER_TAIL, Skip, check};
-use crate::family;
-use crate::library::{Versioning, Writer};
-use crate::versions::{Image, each_definition, each_need};
+use crate::library::{Need, Versioning, Writer};
+use crate::own_glibc;
+use crate::versions::{self, Image, each_definition, each_need};
 use crate::views::{FileStart, HEADER, Look};
+
+/// Compact relative relocations (the ELF specification's "Relative Relocation Table").
+const DT_RELR: i64 = 36;
 
 /// A file, open for reading.
 pub trait ReadAt {
@@ -29,13 +32,18 @@ pub trait ReadAt {
     fn read_at(&mut self, offset: u64, into: &mut [u8]) -> Option<usize>;
 }
 
-/// The room for each part of a file, in bytes. The string table's is the whole of those of very large libraries; only
-/// what is used of it exists.
-const HEADERS: usize = 4096;
-const DYNAMIC: usize = 16 << 10;
+/// The room for each part of a file, in bytes: for more than any library has. Only what is used of it exists.
+const HEADERS: usize = 64 << 10;
+const DYNAMIC: usize = 64 << 10;
 const TABLES: usize = 128 << 10;
-const STRINGS: usize = 2 << 20;
-/// The longest string at the end of the part that is read.
+/// How many parts of the string table are read, and the room for each. Linkers put the sonames of DT_NEEDED side by side,
+/// and versions side by side, but may have all names of symbols between the two.
+const STRINGS: usize = 4;
+const PART: usize = 256 << 10;
+
+/// The bytes of a file that are read first: the program headers are among them as a rule.
+const FIRST: usize = 4096;
+/// The longest string at the end of a part.
 const LAST_STRING: usize = 256;
 
 /// Room to read into.
@@ -49,7 +57,7 @@ pub struct Room<'m> {
 
 impl<'m> Room<'m> {
     /// The bytes that a room takes.
-    pub const SIZE: usize = HEADERS + DYNAMIC + 2 * TABLES + STRINGS;
+    pub const SIZE: usize = HEADERS + DYNAMIC + 2 * TABLES + STRINGS * PART;
 
     /// Divides memory. `None` if there are less than [`Self::SIZE`] bytes.
     pub fn new(memory: &'m mut [u8]) -> Option<Self> {
@@ -57,27 +65,50 @@ impl<'m> Room<'m> {
         let (dynamic, rest) = rest.split_at_mut_checked(DYNAMIC)?;
         let (needs, rest) = rest.split_at_mut_checked(TABLES)?;
         let (definitions, strings) = rest.split_at_mut_checked(TABLES)?;
-        (strings.len() >= STRINGS).then_some(Self { headers, dynamic, needs, definitions, strings })
+        (strings.len() >= STRINGS * PART).then_some(Self { headers, dynamic, needs, definitions, strings })
     }
 
     /// Reads a file of this size, judges it, and puts what is to be known of it into `record`: how many bytes of it
-    /// that takes. Or why ld.so would not load it, whatever it may need.
-    pub fn read(&mut self, file: &mut impl ReadAt, size: u64, record: &mut [u8]) -> Result<usize, Skip> {
-        let len = file.read_at(0, self.headers).ok_or(Skip::Irregular)?;
-        let start = self.headers.get(..len.min(HEADER)).unwrap_or_default();
+    /// that takes, `None` if it has no room. Or why ld.so would not load it, whatever it may need.
+    pub fn read(&mut self, file: &mut impl ReadAt, size: u64, record: &mut [u8]) -> Result<Option<usize>, Skip> {
+        let first = self.headers.get_mut(..FIRST).ok_or(Skip::Damaged)?;
+        let len = file.read_at(0, first).ok_or(Skip::Irregular)?;
+        let start = first.get(..len.min(HEADER)).unwrap_or_default();
         check(&Look::File(FileStart::new(start, size))).unwrap_or(Err(Skip::Damaged))?;
         let headers = program_headers(file, self.headers, len).ok_or(Skip::Damaged)?;
         let segments = SegmentTable::new(NativeEndian, CLASS, headers);
+        if !are_whole(&segments, size) {
+            return Err(Skip::Damaged);
+        }
         let dynamic = dynamic(file, &segments, self.dynamic).ok_or(Skip::Damaged)?;
         // ld.so opens a program for execution only.
         if dynamic.position_independent_program {
             return Err(Skip::NotShared);
         }
+        // Where one of these is, ld.so reads the indices of versions unasked.
+        if !dynamic.has_versym && (dynamic.needs.is_some() || dynamic.definitions.is_some()) {
+            return Err(Skip::Versions);
+        }
         let parts = [&mut *self.needs, &mut *self.definitions];
         let tables = Tables::read(file, &segments, &dynamic, parts).ok_or(Skip::Versions)?;
         let strings = tables.strings(file, &segments, &dynamic, self.strings).ok_or(Skip::Versions)?;
-        tables.write(&dynamic, &strings, record).ok_or(Skip::Versions)
+        tables.write(&dynamic, &strings, wants_executable_stack(&segments), record)
     }
+}
+
+/// Whether a file of this size has all that is to be mapped of it. What lies beyond its end would kill the process when
+/// it is touched.
+fn are_whole(segments: &SegmentTable<'_, NativeEndian>, size: u64) -> bool {
+    let mut loaded = segments.iter().filter(|segment| segment.p_type == PT_LOAD).peekable();
+    let is_whole = |end: Option<u64>| end.is_some_and(|end| end <= size);
+    loaded.peek().is_some() && loaded.all(|segment| is_whole(segment.p_offset.checked_add(segment.p_filesz)))
+}
+
+/// Whether it asks for an executable stack. One that says nothing of it is taken at its worst
+/// (`DEFAULT_STACK_PERMS` of stackinfo.h).
+fn wants_executable_stack(segments: &SegmentTable<'_, NativeEndian>) -> bool {
+    let stack = segments.iter().find(|segment| segment.p_type == PT_GNU_STACK);
+    stack.map_or(!cfg!(target_arch = "aarch64"), |stack| stack.p_flags & PF_X != 0)
 }
 
 /// The program headers, which stand behind the ELF header as a rule.
@@ -115,6 +146,7 @@ struct Dynamic<'r> {
     needs: Option<usize>,
     definitions: Option<usize>,
     has_versym: bool,
+    has_relr: bool,
     position_independent_program: bool,
 }
 
@@ -123,7 +155,6 @@ fn dynamic<'r>(
     segments: &SegmentTable<'_, NativeEndian>,
     room: &'r mut [u8],
 ) -> Option<Dynamic<'r>> {
-    segments.iter().find(|segment| segment.p_type == PT_LOAD)?;
     let segment = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC)?;
     let len = usize::try_from(segment.p_filesz).ok()?;
     let entries = fill(file, segment.p_offset, room.get_mut(..len)?)?;
@@ -136,6 +167,7 @@ fn dynamic<'r>(
             DT_VERNEED => dynamic.needs = Some(value),
             DT_VERDEF => dynamic.definitions = Some(value),
             DT_VERSYM => dynamic.has_versym = true,
+            DT_RELR => dynamic.has_relr = true,
             DT_FLAGS_1 => dynamic.position_independent_program = entry.d_val() & DF_1_PIE as u64 != 0,
             _ => {}
         }
@@ -247,58 +279,94 @@ impl<'r> Tables<'r> {
         Some(())
     }
 
-    /// Reads the part of the string table that is used.
+    /// Reads the parts of the string table that are used.
     fn strings<'s>(
         &self,
         file: &mut impl ReadAt,
         segments: &SegmentTable<'_, NativeEndian>,
         dynamic: &Dynamic<'_>,
         room: &'s mut [u8],
-    ) -> Option<Part<'s>> {
-        let (mut first, mut last) = (usize::MAX, 0);
-        self.each_string(dynamic, |offset| {
-            first = first.min(offset);
-            last = last.max(offset);
-        })?;
-        if first > last {
-            return Some(Part::default());
+    ) -> Option<Strings<'s>> {
+        let mut strings = Strings::default();
+        let mut from = 0;
+        for (part, room) in strings.0.iter_mut().zip(room.chunks_exact_mut(PART)) {
+            // The first string that is not there yet, and the last one that fits in with it.
+            let mut first = usize::MAX;
+            self.each_string(dynamic, |offset| {
+                if offset >= from {
+                    first = first.min(offset);
+                }
+            })?;
+            if first == usize::MAX {
+                break;
+            }
+            let (mut last, limit) = (first, first.checked_add(room.len().checked_sub(LAST_STRING)?)?);
+            self.each_string(dynamic, |offset| {
+                if offset < limit {
+                    last = last.max(offset);
+                }
+            })?;
+            let end = last.checked_add(LAST_STRING)?.min(dynamic.strings_len);
+            let (offset, left) = place(segments, dynamic.strings?.checked_add(first)?)?;
+            let len = end.checked_sub(first)?.min(left);
+            *part = Part { start: first, bytes: fill(file, offset, room.get_mut(..len)?)? };
+            from = limit;
         }
-        let end = last.checked_add(LAST_STRING)?.min(dynamic.strings_len);
-        let (offset, left) = place(segments, dynamic.strings?.checked_add(first)?)?;
-        let len = end.checked_sub(first)?.min(left);
-        Some(Part { start: first, bytes: fill(file, offset, room.get_mut(..len)?)? })
+        Some(strings)
     }
 
-    /// Writes the record.
-    fn write(&self, dynamic: &Dynamic<'_>, strings: &Part<'_>, record: &mut [u8]) -> Option<usize> {
-        let mut writer = Writer::new(record)?;
-        let is_needed = |soname: &[u8]| dynamic.needed().any(|offset| strings.string(offset) == Some(soname));
-        let mut sound = true;
-        if let Some(table) = dynamic.needs {
+    /// Writes the record. `Ok(None)` when it has no room.
+    fn write(
+        &self,
+        dynamic: &Dynamic<'_>,
+        strings: &Strings<'_>,
+        executable_stack: bool,
+        record: &mut [u8],
+    ) -> Result<Option<usize>, Skip> {
+        let Some(mut writer) = Writer::new(record) else { return Ok(None) };
+        // A ld.so that does not know these relocations leaves them out, and says so only where a linker saw to it.
+        let packed = Need { soname: own_glibc::LIBC, version: b"GLIBC_ABI_DT_RELR", is_brought: true };
+        let mut outcome = Ok(if dynamic.has_relr { writer.need(packed) } else { Some(()) });
+        let needs = dynamic.needs.map_or(Some(()), |table| {
             each_need(self, table, |need| {
-                let mut add = || {
-                    let (file, version) = (strings.string(need.file)?, strings.string(need.version)?);
-                    // ld.so compares hashes first. And it aborts the process over a library that is not there.
-                    if sysv_hash(version) != need.hash || !(family::is_always_loaded(file) || is_needed(file)) {
-                        return None;
-                    }
-                    if need.weak { Some(()) } else { writer.need(file, version) }
+                outcome = match need_of(need, dynamic, strings) {
+                    Some(_) if need.weak => Ok(Some(())),
+                    Some(need) => Ok(writer.need(need)),
+                    None => Err(Skip::Versions),
                 };
-                sound = add().is_some();
-                sound
-            })?;
-        }
-        if let Some(table) = dynamic.definitions.filter(|_| sound) {
+                outcome == Ok(Some(()))
+            })
+        });
+        let definitions = dynamic.definitions.filter(|_| outcome == Ok(Some(()))).map_or(Some(()), |table| {
             each_definition(self, table, |definition| {
-                let mut add = || {
-                    let version = strings.string(definition.version)?;
-                    if sysv_hash(version) == definition.hash { writer.definition(version) } else { None }
-                };
-                sound = add().is_some();
-                sound
-            })?;
+                let version = strings.get(definition.version).filter(|version| sysv_hash(version) == definition.hash);
+                outcome = version.map(|version| writer.definition(version)).ok_or(Skip::Versions);
+                outcome == Ok(Some(()))
+            })
+        });
+        if needs.and(definitions).is_none() {
+            return Err(Skip::Versions);
         }
-        if sound { writer.finish(Versioning::new(dynamic.has_versym, dynamic.definitions.is_some())) } else { None }
+        let versioning = Versioning::new(dynamic.has_versym, dynamic.definitions.is_some());
+        Ok(outcome?.and_then(|()| writer.finish(versioning, executable_stack)))
+    }
+}
+
+/// A need by its names. `None` if the names are not there or not those of the hash, by which ld.so compares first.
+fn need_of<'s>(need: versions::Need, dynamic: &Dynamic<'_>, strings: &Strings<'s>) -> Option<Need<'s>> {
+    let (soname, version) = (strings.get(need.file)?, strings.get(need.version)?);
+    let is_brought = dynamic.needed().any(|offset| strings.get(offset) == Some(soname));
+    (sysv_hash(version) == need.hash).then_some(Need { soname, version, is_brought })
+}
+
+/// The parts of the string table that were read, by their offsets in it.
+#[derive(Default)]
+struct Strings<'s>([Part<'s>; STRINGS]);
+
+impl<'s> Strings<'s> {
+    /// The string at an offset.
+    fn get(&self, offset: usize) -> Option<&'s [u8]> {
+        self.0.iter().find_map(|part| part.string(offset))
     }
 }
 

@@ -50,7 +50,8 @@ pub struct Environment<'e> {
     /// `REPLIT_RTLD_DISABLE` is set to something other than nothing or `0`.
     pub disabled: bool,
     /// `REPLIT_RTLD_HINTS` is `0`: ld.so is left to its own messages, and does not say why a declared library cannot be
-    /// loaded.
+    /// loaded. So it is, too, with `LD_TRACE_LOADED_OBJECTS`, whatever that is set to (ldd(1)): ld.so then goes on with a
+    /// made-up object of the name that it was answered, and aborts when it does not find it by its soname.
     pub without_hints: bool,
 }
 
@@ -63,6 +64,7 @@ impl<'e> Environment<'e> {
         let mut level = None;
         let mut disabled = None;
         let mut hints = None;
+        let mut traced = false;
         let mut library_path = None;
         let mut origin_path = None;
         for entry in entries {
@@ -75,6 +77,7 @@ impl<'e> Environment<'e> {
                 b"REPLIT_RTLD_LOG_LEVEL" => level = level.or(Some(value)),
                 b"REPLIT_RTLD_DISABLE" => disabled = disabled.or(Some(value)),
                 b"REPLIT_RTLD_HINTS" => hints = hints.or(Some(value)),
+                b"LD_TRACE_LOADED_OBJECTS" => traced = true,
                 b"LD_LIBRARY_PATH" => library_path = Some(value),
                 b"LD_ORIGIN_PATH" => origin_path = Some(value),
                 _ => {}
@@ -87,7 +90,7 @@ impl<'e> Environment<'e> {
             log_file: log_file.unwrap_or_default(),
             level: level.map_or(Level::Off, Level::parse),
             disabled: !matches!(disabled, None | Some(b"" | b"0")),
-            without_hints: hints == Some(b"0"),
+            without_hints: traced || hints == Some(b"0"),
         }
     }
 }
@@ -165,6 +168,7 @@ mod tests {
         assert!(!read(&["REPLIT_RTLD_DISABLE=0"]).disabled);
         assert!(!read(&["REPLIT_RTLD_DISABLE="]).disabled);
         assert!(read(&["REPLIT_RTLD_HINTS=0"]).without_hints);
+        assert!(read(&["LD_TRACE_LOADED_OBJECTS="]).without_hints);
         assert!(!read(&["REPLIT_RTLD_HINTS="]).without_hints && !read(&["REPLIT_RTLD_HINTS=1"]).without_hints);
     }
 }

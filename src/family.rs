@@ -30,11 +30,6 @@ pub fn contains(soname: &[u8]) -> bool {
     soname.starts_with(b"ld-linux") || SONAMES.contains(&soname)
 }
 
-/// Whether a member is in every process that loads anything, so that libraries may leave it out of their DT_NEEDED.
-pub fn is_always_loaded(soname: &[u8]) -> bool {
-    soname.starts_with(b"ld-linux") || soname == b"libc.so.6"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

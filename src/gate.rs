@@ -26,14 +26,18 @@ const PRIVATE: &[u8] = b"GLIBC_PRIVATE";
 /// The N of the first glibc 2.N whose symbol lookup takes a library without DT_VERSYM for what it is.
 const FIRST_THAT_DOES_WITHOUT: u32 = 41;
 
+/// The N of the first glibc 2.N that does not make the stack executable for a library which is opened.
+const FIRST_THAT_KEEPS_ITS_STACK: u32 = 41;
+
 /// How well a candidate fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fit {
     /// How many versions it defines.
     pub definitions: usize,
-    /// It defines what the requester needs of it. Otherwise it defines no version at all; ld.so loads it, and says so
-    /// on standard error if that happens at start-up.
-    pub versioned: bool,
+    /// Nothing is in doubt. Otherwise it defines no version at all while the requester needs some: ld.so loads it, and says
+    /// so on standard error if that happens at start-up. Or it needs a member of the glibc family that this glibc lacks, or
+    /// an executable stack, which it gets at start-up alone.
+    pub is_sure: bool,
 }
 
 /// Judges the candidate at a path, for a requester that asked for `soname`. `directory` is where the path of this
@@ -50,21 +54,31 @@ pub fn judge<O: Objects, F: Files>(
         Err(skip) => return Ok(Err(skip)),
     };
     let minor = (search.image)().ok().and_then(|image| image.minor);
+    let is_since = |first: u32| minor.is_some_and(|minor| minor >= first);
+    let mut is_sure = !(search.files.library(known).executable_stack && is_since(FIRST_THAT_KEEPS_ITS_STACK));
     let mut at = 0;
-    while let Some((soname, version, next)) = search.files.library(known).need(at) {
+    while let Some((need, next)) = search.files.library(known).need(at) {
         at = next;
-        let met = match (Name::new(soname), Name::new(version), family::contains(soname)) {
-            (Some(soname), Some(version), true) => is_met(search, directory, path, soname, version)?,
-            (Some(soname), Some(version), false) => is_met_by_loaded(search.objects, minor, soname, version),
+        let is_family = family::contains(need.soname);
+        // ld.so ends the process over a library that is not there at all, and that nothing brings.
+        if !need.is_brought && search.objects.loaded(need.soname).is_none() {
+            return Ok(Err(Skip::Versions));
+        }
+        let met = match (Name::new(need.soname), Name::new(need.version)) {
+            (Some(soname), Some(version)) if is_family => {
+                is_met(search, directory, path, soname, version)?.map(|sure| is_sure &= sure)
+            }
+            (Some(soname), Some(version)) => is_met_by_loaded(search.objects, minor, soname, version),
             // glibc has no such version. Others may have: that is left to ld.so.
-            (_, _, true) => Err(Skip::Versions),
-            (_, _, false) => Ok(()),
+            _ if is_family => Err(Skip::Versions),
+            _ => Ok(()),
         };
         if let Err(skip) = met {
             return Ok(Err(skip));
         }
     }
-    Ok(serves(search.objects, minor, search.files.library(known), soname, requester))
+    let fit = serves(search.objects, minor, search.files.library(known), soname, requester);
+    Ok(fit.map(|fit| Fit { is_sure: fit.is_sure && is_sure, ..fit }))
 }
 
 /// Whether ld.so does with a library that defines no versions where some are needed of it.
@@ -76,26 +90,32 @@ fn does_without(minor: Option<u32>, versioning: Versioning) -> bool {
     }
 }
 
-/// Whether the process's own member of the glibc family defines a version that the candidate at `path` needs.
+/// Whether the process's own member of the glibc family defines a version that the candidate at `path` needs. `false` if
+/// there is no such member: ld.so will look for it where the candidate leads to.
 fn is_met<O: Objects, F: Files>(
     search: &mut Search<'_, O, F>,
     directory: &mut PathBuf,
     path: &CStr,
     member: Name,
     version: Name,
-) -> Result<Result<(), Skip>, Unsure> {
-    let mut own = OwnGlibc::find(search, directory)?;
-    if version.as_bytes() == PRIVATE {
-        return Ok(if own.holds(path.to_bytes()) { Ok(()) } else { Err(Skip::Private) });
+) -> Result<Result<bool, Skip>, Unsure> {
+    let is_private = version.as_bytes() == PRIVATE;
+    if let Some(loaded) = search.objects.loaded(member.as_bytes())
+        && !is_private
+    {
+        let defined = search.objects.defines(loaded, version.as_bytes());
+        return Ok(if defined { Ok(true) } else { Err(Skip::Needs(version)) });
     }
-    let defined = match search.objects.loaded(member.as_bytes()) {
-        Some(loaded) => search.objects.defines(loaded, version.as_bytes()),
-        None => {
-            let file = own.with_file(member.as_bytes(), |path| search.files.examine(path.as_c_str())).transpose()?;
-            matches!(file, Some(Ok(known)) if search.files.library(known).defines(version.as_bytes()))
-        }
-    };
-    Ok(if defined { Ok(()) } else { Err(Skip::Needs(version)) })
+    let mut own = OwnGlibc::find(search, directory)?;
+    if is_private {
+        return Ok(if own.holds(path.to_bytes()) { Ok(true) } else { Err(Skip::Private) });
+    }
+    let examined = own.with_file(member.as_bytes(), |path| search.files.examine(path.as_c_str())).transpose()?;
+    Ok(match examined {
+        Some(Ok(known)) if search.files.library(known).defines(version.as_bytes()) => Ok(true),
+        Some(Ok(_)) => Err(Skip::Needs(version)),
+        _ => Ok(false),
+    })
 }
 
 /// Whether another library that the candidate needs a version of defines it, if it is loaded already: ld.so takes that
@@ -124,6 +144,6 @@ fn serves<O: Objects>(
     });
     match lacks {
         Some(version) if !does_without(minor, library.versioning) => Err(Skip::Lacks(version)),
-        _ => Ok(Fit { definitions: library.definitions().count(), versioned: lacks.is_none() }),
+        _ => Ok(Fit { definitions: library.definitions().count(), is_sure: lacks.is_none() }),
     }
 }

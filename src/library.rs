@@ -1,10 +1,25 @@
 //! What is known of a library file: the symbol versions that it needs of others, and those that it defines.
 //!
-//! It is kept as a record of bytes: needs as pairs of a soname and a version, then definitions, each closed by a NUL.
-//! Before them stand three little-endian `u32`s: the two lengths in bytes, and the number of a [`Versioning`].
+//! It is kept as a record of bytes: needs as a soname and a version each, then definitions, each string closed by a NUL;
+//! a soname has a byte before it that says whether it is in DT_NEEDED. Before them stand three little-endian `u32`s: the
+//! two lengths in bytes, and the number of a [`Versioning`] with a bit for an executable stack.
 
 /// The bytes of the lengths and the number.
 const LENGTHS: usize = 12;
+
+/// A version that a library needs of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need<'r> {
+    /// The soname of the library that has to define it.
+    pub soname: &'r [u8],
+    /// The version.
+    pub version: &'r [u8],
+    /// DT_NEEDED brings that library. ld.so ends the process over one that is not there at all.
+    pub is_brought: bool,
+}
+
+/// The bit beside the number of a versioning.
+const EXECUTABLE_STACK: u32 = 1 << 8;
 
 /// What a library says of its own symbols' versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +54,8 @@ pub struct Library<'r> {
     definitions: &'r [u8],
     /// What it says of its own symbols.
     pub versioning: Versioning,
+    /// It asks for an executable stack, or does not say that it can do without (PT_GNU_STACK).
+    pub executable_stack: bool,
 }
 
 impl<'r> Library<'r> {
@@ -48,19 +65,20 @@ impl<'r> Library<'r> {
         let number = |at: usize| Some(u32::from_le_bytes(*lengths.get(at..)?.first_chunk()?));
         let (needs, rest) = rest.split_at_checked(number(0)? as usize)?;
         let definitions = rest.get(..number(4)? as usize)?;
-        Some(Self { needs, definitions, versioning: *Versioning::ALL.get(number(8)? as usize)? })
+        let number = number(8)?;
+        let versioning = *Versioning::ALL.get((number & !EXECUTABLE_STACK) as usize)?;
+        Some(Self { needs, definitions, versioning, executable_stack: number & EXECUTABLE_STACK != 0 })
     }
 
-    /// A need, where `at` is 0 or what came with the one before: the soname of the library that has to define it, the
-    /// version, and where the next one is. Weak ones are left out.
-    pub fn need(&self, at: usize) -> Option<(&'r [u8], &'r [u8], usize)> {
-        let rest = self.needs.get(at..)?;
+    /// A need, where `at` is 0 or what came with the one before, and where the next one is. Weak ones are left out.
+    pub fn need(&self, at: usize) -> Option<(Need<'r>, usize)> {
+        let (is_brought, rest) = self.needs.get(at..)?.split_first()?;
         let mut strings = rest.split(|&byte| byte == 0);
         let (soname, version) = (strings.next()?, strings.next()?);
         // Behind the last string there is an empty one.
         strings.next()?;
-        let len = soname.len().checked_add(version.len())?.checked_add(2)?;
-        Some((soname, version, at.checked_add(len)?))
+        let len = soname.len().checked_add(version.len())?.checked_add(3)?;
+        Some((Need { soname, version, is_brought: *is_brought != 0 }, at.checked_add(len)?))
     }
 
     /// The versions that it defines.
@@ -89,9 +107,12 @@ impl<'b> Writer<'b> {
     }
 
     /// Adds a need. All needs come before all definitions. `None` when the room is full.
-    pub fn need(&mut self, soname: &[u8], version: &[u8]) -> Option<()> {
-        self.string(soname)?;
-        self.string(version)?;
+    pub fn need(&mut self, need: Need<'_>) -> Option<()> {
+        let at = self.used;
+        self.used = at.checked_add(1)?;
+        *self.bytes.get_mut(at)? = u8::from(need.is_brought);
+        self.string(need.soname)?;
+        self.string(need.version)?;
         self.needs = self.used;
         Some(())
     }
@@ -102,10 +123,11 @@ impl<'b> Writer<'b> {
     }
 
     /// Closes the record: its length in bytes.
-    pub fn finish(self, versioning: Versioning) -> Option<usize> {
+    pub fn finish(self, versioning: Versioning, executable_stack: bool) -> Option<usize> {
         let needs = u32::try_from(self.needs.checked_sub(LENGTHS)?).ok()?;
         let definitions = u32::try_from(self.used.checked_sub(self.needs)?).ok()?;
-        let lengths = [needs, definitions, versioning as u32].map(u32::to_le_bytes);
+        let number = versioning as u32 | if executable_stack { EXECUTABLE_STACK } else { 0 };
+        let lengths = [needs, definitions, number].map(u32::to_le_bytes);
         *self.bytes.first_chunk_mut()? = *lengths.as_flattened().first_chunk::<LENGTHS>()?;
         Some(self.used)
     }
@@ -126,16 +148,20 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
+    fn need<'r>(soname: &'r str, version: &'r str) -> Need<'r> {
+        Need { soname: soname.as_bytes(), version: version.as_bytes(), is_brought: soname.contains('m') }
+    }
+
     fn written(needs: &[(&str, &str)], definitions: &[&str], versioning: Versioning) -> Vec<u8> {
         let mut bytes = std::vec![0xff; 1000];
         let mut writer = Writer::new(&mut bytes).unwrap();
-        for (member, version) in needs {
-            writer.need(member.as_bytes(), version.as_bytes()).unwrap();
+        for (soname, version) in needs {
+            writer.need(need(soname, version)).unwrap();
         }
         for version in definitions {
             writer.definition(version.as_bytes()).unwrap();
         }
-        let len = writer.finish(versioning).unwrap();
+        let len = writer.finish(versioning, needs.is_empty()).unwrap();
         bytes.truncate(len);
         bytes
     }
@@ -146,15 +172,15 @@ mod tests {
         let record = written(&needs, &["libx.so", "X_1"], Versioning::Defined);
         let library = Library::read(&record).unwrap();
         let mut at = 0;
-        for (member, version) in needs {
-            let need = library.need(at).unwrap();
-            assert_eq!((need.0, need.1), (member.as_bytes(), version.as_bytes()));
-            at = need.2;
+        for (soname, version) in needs {
+            let (read, next) = library.need(at).unwrap();
+            assert_eq!(read, need(soname, version));
+            at = next;
         }
         assert_eq!(library.need(at), None);
         assert!(library.definitions().eq([b"libx.so".as_slice(), b"X_1"]));
         assert!(library.defines(b"X_1") && !library.defines(b"X_") && !library.defines(b""));
-        assert_eq!(library.versioning, Versioning::Defined);
+        assert_eq!((library.versioning, library.executable_stack), (Versioning::Defined, false));
     }
 
     #[test]
@@ -163,7 +189,8 @@ mod tests {
             let record = written(&[], &[], versioning);
             let library = Library::read(&record).unwrap();
             assert_eq!((library.need(0), library.definitions().count()), (None, 0));
-            assert_eq!((library.versioning, library.defines(b"")), (versioning, false));
+            assert_eq!((library.versioning, library.executable_stack), (versioning, true));
+            assert!(!library.defines(b""));
         }
     }
 
@@ -176,6 +203,6 @@ mod tests {
         assert!(Writer::new(&mut [0; 11]).is_none());
         let mut room = [0; 24];
         let mut writer = Writer::new(&mut room).unwrap();
-        assert_eq!(writer.need(b"libc.so.6", b"GLIBC_2.38"), None);
+        assert_eq!(writer.need(need("libc.so.6", "GLIBC_2.38")), None);
     }
 }

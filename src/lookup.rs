@@ -238,9 +238,9 @@ impl<'c, O: Objects> Choice<'c, O> {
             let verdict = self.judge(candidate, search, glibc, answer)?;
             witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
             match verdict {
-                Ok(fit) if fit.versioned && !is_runtime => return Ok(true),
+                Ok(fit) if fit.is_sure && !is_runtime => return Ok(true),
                 Ok(fit) => {
-                    let order = |fit: Fit| (fit.versioned, fit.definitions);
+                    let order = |fit: Fit| (fit.is_sure, fit.definitions);
                     if best.is_none_or(|(_, other)| order(fit) > order(other)) {
                         best = Some((candidate, fit));
                     }

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use elf::abi::ET_DYN;
 
 use crate::candidate::{Skip, check};
-use crate::library::{Library, Versioning, Writer};
+use crate::library::{Library, Need, Versioning, Writer};
 use crate::loader_image::LoaderImage;
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
@@ -88,7 +88,7 @@ impl Objects for MadeUpObjects {
     }
 }
 
-/// What a library needs, each of another one, and what it defines.
+/// What a library needs, each of another one (with a `!` before it, if that is not in DT_NEEDED), and what it defines.
 pub type Versions = (Vec<(&'static str, &'static str)>, Versioning, Vec<&'static str>);
 
 /// The files, by path; what was asked for; and what is remembered.
@@ -135,13 +135,14 @@ impl Files for MadeUpFiles {
         let (needs, versioning, definitions) = self.versions.get(path.to_str().unwrap()).cloned().unwrap_or_default();
         let mut record = std::vec![0; 1000];
         let mut writer = Writer::new(&mut record).unwrap();
-        for (member, version) in needs {
-            writer.need(member.as_bytes(), version.as_bytes()).unwrap();
+        for (soname, version) in needs {
+            let (soname, is_brought) = soname.strip_prefix('!').map_or((soname, true), |soname| (soname, false));
+            writer.need(Need { soname: soname.as_bytes(), version: version.as_bytes(), is_brought }).unwrap();
         }
         for version in definitions {
             writer.definition(version.as_bytes()).unwrap();
         }
-        let len = writer.finish(versioning).unwrap();
+        let len = writer.finish(versioning, false).unwrap();
         record.truncate(len);
         self.read.push(record);
         Ok(Ok(self.read.len() - 1))

@@ -26,7 +26,8 @@ pub struct OwnGlibc<'b> {
 }
 
 impl<'b> OwnGlibc<'b> {
-    /// Where libc.so.6 is or, before it is loaded, will come from. The directory is put together in `directory`.
+    /// Where libc.so.6 is or, before it is loaded, will come from. The directory is put together in `directory`, and once
+    /// found stays there.
     pub fn find<O: Objects, F: Files>(
         search: &mut Search<'_, O, F>,
         directory: &'b mut PathBuf,
@@ -34,6 +35,7 @@ impl<'b> OwnGlibc<'b> {
         let objects = search.objects;
         let known = match objects.loaded(LIBC) {
             Some(libc) => set_directory(directory, objects.path(libc)),
+            None if !directory.is_empty() => Some(()),
             None => {
                 search.find(LIBC, objects.main())?.ok_or(Unsure::Glibc)?;
                 set_directory(directory, search.path.as_bytes())
@@ -65,7 +67,11 @@ impl<'b> OwnGlibc<'b> {
 /// The directory of a file by absolute path.
 fn set_directory(into: &mut PathBuf, file: &[u8]) -> Option<()> {
     let (directory, _) = split_directory(file).filter(|_| file.starts_with(b"/"))?;
-    into.set(&[directory])
+    let set = into.set(&[directory]);
+    if set.is_none() {
+        into.clear();
+    }
+    set
 }
 
 /// Answers for a member of the family. For [`Outcome::OwnGlibc`] the path is in `answer`.

@@ -1,6 +1,6 @@
 //! A hash table in borrowed memory: names, each with values in the order in which they were added.
 //!
-//! Nothing is ever moved or removed, and a record is linked only when it is whole: a process that forks while another
+//! Nothing is ever moved or removed singly, and a record is linked only when it is whole: a process that forks while another
 //! thread inserts has, in the child, a table with or without that record, and nothing else.
 //!
 //! Layout, in little-endian `u32`s: [`BUCKETS`] heads, then records of `next`, `value`, `length` and the name. An
@@ -28,6 +28,18 @@ impl<'m> Table<'m> {
     /// An empty table in zeroed memory. `None` if it is below [`Self::MINIMUM`].
     pub fn new(memory: &'m mut [u8]) -> Option<Self> {
         (memory.len() >= Self::MINIMUM).then_some(Self { memory, used: HEADS })
+    }
+
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.memory.len().saturating_sub(self.used)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.memory.iter_mut().take(HEADS).for_each(|byte| *byte = 0);
+        fence(Ordering::SeqCst);
+        self.used = HEADS;
     }
 
     /// Takes the table apart, to go on in larger memory that starts with the same bytes: see [`Self::resume`].
@@ -123,6 +135,19 @@ mod tests {
         assert_eq!(table.values(b"").collect::<Vec<_>>(), [7]);
         while table.insert(b"a name of some length", 2).is_some() {}
         assert_eq!(table.values(b"").collect::<Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn starts_over() {
+        let mut memory = vec![0; Table::MINIMUM];
+        let mut table = Table::new(&mut memory).unwrap();
+        let room = table.left();
+        table.insert(b"a", 1).unwrap();
+        assert!(table.left() < room);
+        table.clear();
+        assert_eq!((table.left(), table.values(b"a").count()), (room, 0));
+        table.insert(b"b", 2).unwrap();
+        assert_eq!(table.values(b"b").collect::<Vec<_>>(), [2]);
     }
 
     #[test]

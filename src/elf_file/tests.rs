@@ -56,6 +56,7 @@ fn whole() -> Vec<u8> {
         (DT_STRSZ, STRINGS_TEXT.len() as u64),
         (DT_VERNEED, NEEDS_AT as u64),
         (DT_VERDEF, DEFINITIONS_AT as u64),
+        (DT_VERSYM, DEFINITIONS_AT as u64),
         (DT_NULL, 0),
     ]
     .iter()
@@ -99,11 +100,11 @@ fn read(bytes: Vec<u8>) -> Result<Read, Skip> {
         let mut record = [0; 512];
         let size = bytes.len() as u64;
         let mut file = File { bytes, reads: 0 };
-        let len = Room::new(memory).unwrap().read(&mut file, size, &mut record)?;
+        let len = Room::new(memory).unwrap().read(&mut file, size, &mut record)?.unwrap();
         let library = Library::read(&record[..len]).unwrap();
         let (mut needs, mut at) = (Vec::new(), 0);
-        while let Some((member, version, next)) = library.need(at) {
-            needs.push([member, b" ", version].concat());
+        while let Some((need, next)) = library.need(at) {
+            needs.push([need.soname, if need.is_brought { b" " } else { b"!" }, need.version].concat());
             at = next;
         }
         Ok((needs, library.definitions().map(<[u8]>::to_vec).collect(), file.reads))
@@ -141,11 +142,11 @@ fn read_large(bytes: Vec<u8>) -> Read {
     let (mut memory, mut record) = (std::vec![0; Room::SIZE], std::vec![0; 1 << 16]);
     let size = bytes.len() as u64;
     let mut file = File { bytes, reads: 0 };
-    let len = Room::new(&mut memory).unwrap().read(&mut file, size, &mut record).unwrap();
+    let len = Room::new(&mut memory).unwrap().read(&mut file, size, &mut record).unwrap().unwrap();
     let library = Library::read(&record[..len]).unwrap();
     let (mut needs, mut at) = (Vec::new(), 0);
-    while let Some((member, version, next)) = library.need(at) {
-        needs.push([member, b" ", version].concat());
+    while let Some((need, next)) = library.need(at) {
+        needs.push([need.soname, b" ", need.version].concat());
         at = next;
     }
     (needs, library.definitions().map(<[u8]>::to_vec).collect(), file.reads)
@@ -162,6 +163,11 @@ fn damage_is_told_apart() {
         (PROGRAM_HEADERS + 56 + 32, &[0xff; 8], Skip::Damaged),
         // A position-independent program, said in place of DT_STRSZ.
         (DYNAMIC_AT + 48, &[DT_FLAGS_1.to_ne_bytes(), (DF_1_PIE as u64).to_ne_bytes()].concat(), Skip::NotShared),
+        // Less of a file than is to be mapped.
+        (PROGRAM_HEADERS + 32, &10_000u64.to_ne_bytes(), Skip::Damaged),
+        (PROGRAM_HEADERS + 8, &[0xff; 8], Skip::Damaged),
+        // No DT_VERSYM.
+        (DYNAMIC_AT + 96, &[0x11; 8], Skip::Versions),
         // Tables and strings at an address that no segment has.
         (DYNAMIC_AT + 72, &[0xff; 8], Skip::Versions),
         (DYNAMIC_AT + 88, &[0xff; 8], Skip::Versions),
@@ -176,9 +182,6 @@ fn damage_is_told_apart() {
         (NEEDS_AT + 16, &[0xff; 4], Skip::Versions),
         (NEEDS_AT + 24, &[0xff; 4], Skip::Versions),
         (NEEDS_AT + 28, &[0xff; 4], Skip::Versions),
-        // A library that is not in DT_NEEDED: ld.so would abort the process.
-        (NEEDS_AT + 68, &string("libx.so").to_ne_bytes(), Skip::Versions),
-        (NEEDS_AT + 68, &string("libm.so.6").to_ne_bytes(), Skip::Versions),
         // vd_version, vd_hash, vd_aux, vd_next; vda_name.
         (DEFINITIONS_AT, &[0, 0], Skip::Versions),
         (DEFINITIONS_AT + 8, &[0xff; 4], Skip::Versions),
@@ -187,6 +190,42 @@ fn damage_is_told_apart() {
         (DEFINITIONS_AT + 20, &[0xff; 4], Skip::Versions),
     ] {
         assert_eq!(read(put(at, part)), Err(skip), "at {at}");
+    }
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn what_nothing_brings_is_told_apart() {
+    let (needs, ..) = read(put(NEEDS_AT + 68, &string("libm.so.6").to_ne_bytes())).unwrap();
+    assert_eq!(needs[2], b"libm.so.6!OTHER_1");
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn packed_relocations_are_a_need() {
+    let (needs, ..) = read(put(DYNAMIC_AT, &DT_RELR.to_ne_bytes())).unwrap();
+    assert_eq!(needs[0], b"libc.so.6 GLIBC_ABI_DT_RELR");
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn strings_that_lie_far_apart_are_read_in_parts() {
+    // The same string table once more, far behind: sonames here, versions there.
+    for far in [PART / 2, PART, 3 * PART] {
+        let mut bytes = whole();
+        let len = (STRINGS_AT + far + STRINGS_TEXT.len()) as u64;
+        bytes.resize(STRINGS_AT + far, 0);
+        bytes.extend(STRINGS_TEXT);
+        bytes[PROGRAM_HEADERS + 32..][..8].copy_from_slice(&len.to_ne_bytes());
+        bytes[DYNAMIC_AT + 56..][..8].copy_from_slice(&len.to_ne_bytes());
+        for name in [NEEDS_AT + 16 + 8, NEEDS_AT + 48 + 8, DEFINITIONS_AT + 20] {
+            let offset = u32::from_ne_bytes(bytes[name..][..4].try_into().unwrap()) + far as u32;
+            bytes[name..][..4].copy_from_slice(&offset.to_ne_bytes());
+        }
+        let (needs, definitions, reads) = read(bytes).unwrap();
+        assert_eq!(needs, [b"libc.so.6 GLIBC_2.38".as_slice(), b"libc.so.6 GLIBC_2.2.5", b"libother.so OTHER_1"]);
+        assert_eq!(definitions, [b"libx.so".as_slice(), b"X_1"]);
+        assert_eq!(reads, if far < PART { 4 } else { 5 });
     }
 }
 
@@ -212,6 +251,7 @@ fn a_definition_alone_and_none_at_all() {
     assert_eq!((needs.len(), definitions.len()), (0, 2));
     let mut without_both = without_needs;
     without_both[DYNAMIC_AT + 80..DYNAMIC_AT + 88].fill(0x11);
+    without_both[DYNAMIC_AT + 96..DYNAMIC_AT + 104].fill(0x11);
     let (needs, definitions, _) = read(without_both).unwrap();
     assert_eq!((needs.len(), definitions.len()), (0, 0));
 }

@@ -47,6 +47,13 @@ impl LiveFiles {
     }
 }
 
+impl LiveFiles {
+    /// A lookup begins.
+    pub fn begin(&mut self) {
+        self.libraries.make_room();
+    }
+}
+
 impl Files for LiveFiles {
     type Known = Known;
 

@@ -17,6 +17,8 @@ use crate::table::Table;
 /// The bytes for paths and for what is known of each: some thousands of libraries. Only what is used of it exists.
 const TABLE: usize = 1 << 19;
 const RECORDS: usize = 1 << 20;
+/// What has to be left of either when a lookup begins: room for a hundred candidates and more.
+const RESERVE: usize = 1 << 16;
 
 /// The bytes before a record: what tells the file, the verdict, and the record's length.
 const IDENTITY: usize = size_of::<Identity>();
@@ -50,6 +52,17 @@ impl Libraries {
     /// None yet.
     pub const fn new() -> Self {
         Self { memory: Published::new() }
+    }
+
+    /// Starts over if there is little room left, as in a process that loads libraries which keep changing. Between lookups
+    /// alone: what was read in one counts until its end.
+    pub fn make_room(&mut self) {
+        if let Some(memory) = self.memory.get_mut()
+            && memory.table.left().min(RECORDS.saturating_sub(memory.used)) < RESERVE
+        {
+            memory.table.clear();
+            memory.used = 0;
+        }
     }
 
     /// What was read of a library.
@@ -122,7 +135,8 @@ impl Memory {
         let size = u64::try_from(identity[2]).unwrap_or_default();
         let read = self.room.read(file, size, self.entries.get_mut(record..).ok_or(Unsure::Exhausted)?);
         let (code, len) = match read {
-            Ok(len) => (SKIPS.len(), len),
+            Ok(Some(len)) => (SKIPS.len(), len),
+            Ok(None) => return Err(Unsure::Exhausted),
             Err(skip) => (SKIPS.iter().position(|known| *known == skip).unwrap_or_default(), 0),
         };
         let mut write = || {
@@ -192,13 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_that_is_full_is_said() {
+    fn a_memory_that_is_full_is_said_and_made_room_in() {
         let path = CString::new(libc().as_os_str().as_bytes()).unwrap();
         let mut libraries = Libraries::new();
-        libraries.examine(&path).unwrap().unwrap();
-        libraries.memory().unwrap().used = RECORDS - FIXED - 7;
-        assert!(libraries.examine(&path).unwrap().is_ok(), "what is known stays known");
-        assert_eq!(libraries.examine(c"/proc/self/exe"), Ok(Err(Skip::NotShared)));
-        assert_eq!(libraries.examine(c"/proc/self/../self/exe"), Err(Unsure::Exhausted));
+        for (left, name) in [(FIXED - 1, "/."), (FIXED + 7, "/./."), (FIXED + 100, "/././.")] {
+            libraries.examine(&path).unwrap().unwrap();
+            libraries.memory().unwrap().used = RECORDS - left;
+            assert!(libraries.examine(&path).unwrap().is_ok(), "what is known stays known");
+            let other = CString::new(std::format!("{name}{}", path.to_str().unwrap())).unwrap();
+            assert_eq!(libraries.examine(&other), Err(Unsure::Exhausted));
+            libraries.make_room();
+            assert!(libraries.examine(&other).unwrap().is_ok());
+        }
+        let used = libraries.memory().unwrap().used;
+        libraries.make_room();
+        assert_eq!(libraries.memory().unwrap().used, used, "there was room enough");
     }
 }

@@ -157,10 +157,13 @@ impl LoadedObject {
                 _ => {}
             }
         }
-        // ld.so has relocated the address, except in objects whose dynamic section is read-only.
-        let base = self.link_map().l_addr;
-        if strings.start < base {
-            strings.start = base.wrapping_add(strings.start);
+        // ld.so has relocated the address, except in objects whose dynamic section is read-only. Which one it is tells the
+        // section itself, which is in the same object. (The base may be "negative", if the object was linked for a higher
+        // address: it cannot tell.)
+        let section = self.link_map().l_ld as usize;
+        let relocated = self.link_map().l_addr.wrapping_add(strings.start);
+        if relocated.abs_diff(section) < strings.start.abs_diff(section) {
+            strings.start = relocated;
         }
         strings
     }

@@ -191,6 +191,7 @@ impl Process {
         stage: Stage,
     ) -> Option<&'b CStr> {
         self.log.forget_open();
+        self.files.begin();
         let outcome = match stage {
             Stage::Origin => self.at_origin(buffers, name, requester),
             Stage::Default if self.net => self.at_default(buffers, name, requester),

@@ -290,7 +290,9 @@ fn the_first_whose_needs_are_met() {
         // Read from the file, since it is not loaded.
         ("libm.so.6", "GLIBC_2.35", true),
         ("libm.so.6", "GLIBC_2.36", false),
-        ("libdl.so.2", "GLIBC_2.34", false),
+        // Nothing brings these. ld.so takes what is there, and ends the process over what is not.
+        ("!libc.so.6", "GLIBC_2.36", true),
+        ("!libm.so.6", "GLIBC_2.35", false),
     ] {
         let mut world = two_builds(needs(member, version), Versions::default());
         world.files.versions.insert("/own/libm.so.6".into(), (vec![], Versioning::Defined, vec!["GLIBC_2.35"]));
@@ -298,6 +300,17 @@ fn the_first_whose_needs_are_met() {
         let first: &[u8] = if fits { b"/a/libx.so" } else { b"/b/libx.so" };
         assert_eq!(world.answer.as_bytes(), first, "{version} of {member}");
     }
+}
+
+#[test]
+fn a_member_that_the_own_glibc_lacks_is_left_to_ld_so() {
+    let lacked = || needs("libnsl.so.1", "GLIBC_2.2.5");
+    let mut world = two_builds(lacked(), needs("libc.so.6", "GLIBC_2.36"));
+    assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+    assert_eq!(world.answer.as_bytes(), b"/b/libx.so", "what surely fits goes before");
+    let mut world = two_builds(lacked(), needs("libc.so.6", "GLIBC_2.38"));
+    assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+    assert_eq!(world.answer.as_bytes(), b"/a/libx.so");
 }
 
 #[test]

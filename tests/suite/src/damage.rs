@@ -127,6 +127,25 @@ impl Damage {
         Ok(segment.context("there is no dynamic segment")?.p_offset as usize + at * DYN + size_of::<u64>())
     }
 
+    /// Names the first library that is needed, and of which versions are needed first, in another place of the string
+    /// table: over a name that starts so, and that nobody asks for.
+    pub fn move_first_needed(&mut self, over: &str) -> Result<()> {
+        let entry = self.entry(DT_NEEDED)?;
+        let old = self.number(entry);
+        ensure!(self.number(self.needs + field::VN_FILE) == old, "these are two libraries");
+        let string = &self.bytes[self.strings + old as usize..];
+        let end = string.iter().position(|&byte| byte == 0).context("the name has no end")?;
+        let name = string[..=end].to_vec();
+        let table = &self.bytes[self.strings..];
+        let new = table.windows(over.len()).position(|bytes| bytes == over.as_bytes()).context("no such name")?;
+        ensure!(name.len() <= over.len(), "there is no room for the name");
+        self.bytes[self.strings + new..][..name.len()].copy_from_slice(&name);
+        for offset in [entry, self.needs + field::VN_FILE] {
+            self.set(offset, u32::try_from(new)?);
+        }
+        Ok(())
+    }
+
     /// Lets the first library that is needed not be needed (patchelf does that, and leaves the versions).
     pub fn without_first_needed(&mut self) -> Result<()> {
         let tag = self.entry(DT_NEEDED)? - size_of::<u64>();
@@ -160,6 +179,13 @@ impl Damage {
     /// Takes away all that would be loaded.
     pub fn without_loaded_segments(&mut self) -> Result<()> {
         self.without(PT_LOAD)
+    }
+
+    /// Where the last byte that is loaded ends.
+    pub fn loaded_end(&self) -> Result<usize> {
+        let headers = Elf::parse(&self.bytes)?.program_headers;
+        let ends = headers.iter().filter(|header| header.p_type == PT_LOAD);
+        Ok(ends.map(|header| (header.p_offset + header.p_filesz) as usize).max().unwrap_or(0))
     }
 
     /// Cuts off the section headers, which stand at the end.

@@ -62,11 +62,13 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::new(format!("damaged/{name}"), move |bed| damaged(bed, reason, make)));
     }
     cases.extend([
+        Case::new("damaged/cut-at-data", cut_at_data),
         Case::new("damaged/member-not-needed", member_not_needed),
         Case::new("damaged/program", program),
         Case::new("odd/program-headers-last", program_headers_last),
         Case::new("odd/section-headers-cut", section_headers_cut),
         Case::new("odd/many-versions", many_versions),
+        Case::new("odd/large-string-table", large_string_table),
     ]);
     cases
 }
@@ -122,6 +124,20 @@ fn is_refused(bed: &Bed, bad: &Path, reason: &str) -> Result<()> {
     audited.misses(&format!("{} ({reason}; declare a whole one)", bad.display()))?;
     ensure!(audited.status == alone.plain()?.status, "{audited}");
     Ok(())
+}
+
+/// All tables are there, and of the data behind them only a part: what is left of a copy when the disk is full. It is
+/// the end of a process that has it loaded.
+fn cut_at_data(bed: &Bed) -> Result<()> {
+    let source = "const char *data[1 << 14] = { [0 ... (1 << 14) - 1] = \"\" };\nint getpid(void); int (*used)(void) = getpid;\n";
+    let libc = bed.channel.glibc_lib.join("libc.so.6");
+    let bad = bed.library("bad/libfound.so").source(source).defines(&["X_1"]).needs(&libc).build()?;
+    let mut file = Damage::read(&bad)?;
+    file.truncate(file.loaded_end()? - (1 << 16));
+    file.write(&bad)?;
+    let plain = bed.run(bed.program("main").build()?).arg(&bad).plain()?;
+    ensure!(plain.runs().is_err() && !plain.stderr.contains("libfound.so"), "ld.so notices: {plain}");
+    is_refused(bed, &bad, CUT)
 }
 
 /// patchelf takes a library from what is needed, and leaves the versions that are needed of it: ld.so aborts the
@@ -182,5 +198,31 @@ fn many_versions(bed: &Bed) -> Result<()> {
     let run = run.declare([bed.path("second"), bed.path("first")]);
     run.plain()?.misses("libfound.so")?;
     run.audited()?.prints([line("wheel", &plugin), line("first", &library)])?;
+    Ok(())
+}
+
+/// The names of all symbols, some megabytes, stand between those that count, as they do in libLLVM.
+fn large_string_table(bed: &Bed) -> Result<()> {
+    let name = "a_rather_long_name_that_fills_the_table_of_strings_and_that_nobody_asks_for_";
+    let source = format!(
+        r#"
+        int getpid(void);
+        int (*volatile used)(void) = getpid;
+        const char *who(void) {{ return "whole"; }}
+        __asm__(".altmacro\n.macro name number\n.globl {name}\\number\n.set {name}\\number, who\n.endm\n"
+                ".set last, 0\n.rept 50000\nname %last\n.set last, last + 1\n.endr\n");"#
+    );
+    let libc = bed.channel.glibc_lib.join("libc.so.6");
+    let library = bed.library("declared/libfound.so").source(source).defines(&["X_1"]).needs(&libc).build()?;
+    let mut file = Damage::read(&library)?;
+    file.move_first_needed(name)?;
+    let apart = file.number(file.first_need() + field::VNA_NAME).abs_diff(file.number(file.needs + field::VN_FILE));
+    ensure!(apart > 3 << 20, "they are close to each other");
+    file.write(&library)?;
+    let main = bed.program("main").build()?;
+    bed.run(&main).arg(&library).plain()?.prints([line("whole", &library)])?;
+    let run = bed.run(main).arg("libfound.so").declare([bed.path("declared")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints([line("whole", &library)])?;
     Ok(())
 }

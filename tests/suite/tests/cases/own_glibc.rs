@@ -29,7 +29,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("own-glibc/programs-runpath", programs_runpath).several_channels(),
         Case::new("own-glibc/nothing-declared", nothing_declared).several_channels(),
     ];
-    // A symbol that each of them has had since ever. A program for an old glibc has its libdl before anybody else needs
+    // A symbol that each of them has always had. A program for an old glibc has its libdl before anybody else needs
     // it.
     let members = [
         ("libm.so.6", "cos"),

@@ -26,6 +26,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("requester/needed-by-redirected", needed_by_redirected),
         Case::new("requester/before-libc", before_libc),
         Case::new("requester/before-libc-of-another-member", before_libc_of_another_member),
+        Case::new("requester/before-libc-of-ld-so", before_libc_of_ld_so),
+        Case::new("requester/explicit-loader", explicit_loader),
+        Case::new("requester/preload-that-does-not-fit", preload_that_does_not_fit),
         Case::new("file/replaced-by-a-better-one", replaced_by_better),
         Case::new("file/replaced-by-a-worse-one", replaced_by_worse),
         Case::new("file/changes-for-ever", changes_for_ever),
@@ -139,6 +142,13 @@ fn before_libc_of_another_member(bed: &Bed) -> Result<()> {
     first_of_all(bed, "libm.so.6", "GLIBC_2.29")
 }
 
+/// ld.so is a member, too, and is there before all others.
+fn before_libc_of_ld_so(bed: &Bed) -> Result<()> {
+    let name = bed.channel.interpreter.file_name().context("ld.so has a name")?.to_string_lossy();
+    let versions = Dynamic::read(&bed.channel.interpreter)?.versions;
+    first_of_all(bed, &name, versions.first().context("ld.so defines no version")?)
+}
+
 fn first_of_all(bed: &Bed, member: &str, version: &str) -> Result<()> {
     let bad = needing(bed, "bad/libfound.so", "bad", member, NEVER)?;
     needing(bed, "good/libfound.so", "good", member, version)?;
@@ -157,6 +167,36 @@ fn first_of_all(bed: &Bed, member: &str, version: &str) -> Result<()> {
     };
     let reason = format!("{} (needs {NEVER}{process}", bad.display());
     run.declare([bed.path("bad")]).audited()?.fails_with(&reason)?;
+    Ok(())
+}
+
+/// A program that is started through ld.so by name: what fits is found where ld.so looks last.
+fn explicit_loader(bed: &Bed) -> Result<()> {
+    needing(bed, "bad/libfound.so", "bad", "libc.so.6", NEVER)?;
+    bed.library("good/libfound.so").says("good").build()?;
+    let main = bed.program("main").build()?;
+    let run = bed.run(&bed.channel.interpreter).arg(main).arg("libfound.so");
+    let plain = run.plain()?;
+    plain.misses("libfound.so")?;
+    let audited = run.clone().declare([bed.path("bad"), bed.path("good")]).audited()?;
+    ensure!(audited.runs()?.stdout.starts_with("good "), "{audited}");
+    run.declare([bed.path("bad")]).audited()?.equals(&plain)?;
+    Ok(())
+}
+
+/// ld.so goes on without a preload that it does not find.
+fn preload_that_does_not_fit(bed: &Bed) -> Result<()> {
+    needing(bed, "bad/libfound.so", "bad", "libc.so.6", NEVER)?;
+    let own = bed.library("own/libown.so").says("own").build()?;
+    let run = bed.run(bed.program("main").build()?).arg(&own).env("LD_PRELOAD", "libfound.so");
+    let run = run.declare([bed.path("bad")]);
+    for outcome in [run.plain()?, run.audited()?] {
+        let warns = outcome.stderr.contains("cannot be preloaded") && outcome.stderr.lines().count() == 1;
+        ensure!(outcome.stdout == line("own", &own) + "\n" && warns, "{outcome}");
+    }
+    bed.library("good/libfound.so").says("good").build()?;
+    let both = run.declare([bed.path("bad"), bed.path("good")]);
+    both.audited()?.prints(["good".into(), line("own", &own)])?;
     Ok(())
 }
 
