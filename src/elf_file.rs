@@ -155,9 +155,11 @@ fn dynamic<'r>(
     segments: &SegmentTable<'_, NativeEndian>,
     room: &'r mut [u8],
 ) -> Option<Dynamic<'r>> {
-    let segment = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC)?;
+    // The last one counts, and its address.
+    let segment = segments.iter().filter(|segment| segment.p_type == PT_DYNAMIC && segment.p_filesz > 0).last()?;
     let len = usize::try_from(segment.p_filesz).ok()?;
-    let entries = fill(file, segment.p_offset, room.get_mut(..len)?)?;
+    let (offset, left) = place(segments, usize::try_from(segment.p_vaddr).ok()?)?;
+    let entries = fill(file, offset, room.get_mut(..len.min(left))?)?;
     let mut dynamic = Dynamic { entries, ..Dynamic::default() };
     for entry in dynamic.iter() {
         let value = usize::try_from(entry.d_val()).ok()?;
@@ -330,8 +332,10 @@ impl<'r> Tables<'r> {
         let needs = dynamic.needs.map_or(Some(()), |table| {
             each_need(self, table, |need| {
                 outcome = match need_of(need, dynamic, strings) {
-                    Some(_) if need.weak => Ok(Some(())),
-                    Some(need) => Ok(writer.need(need)),
+                    Some(named) if !need.weak => Ok(writer.need(named)),
+                    // Of a weak one it matters only that the library is there.
+                    Some(named) if named.is_brought => Ok(Some(())),
+                    Some(named) => Ok(writer.need(Need { version: b"", ..named })),
                     None => Err(Skip::Versions),
                 };
                 outcome == Ok(Some(()))

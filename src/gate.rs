@@ -64,6 +64,9 @@ pub fn judge<O: Objects, F: Files>(
         if !need.is_brought && search.objects.loaded(need.soname).is_none() {
             return Ok(Err(Skip::Versions));
         }
+        if need.version.is_empty() {
+            continue;
+        }
         let met = match (Name::new(need.soname), Name::new(need.version)) {
             (Some(soname), Some(version)) if is_family => {
                 is_met(search, directory, path, soname, version)?.map(|sure| is_sure &= sure)

@@ -12,7 +12,7 @@ const LENGTHS: usize = 12;
 pub struct Need<'r> {
     /// The soname of the library that has to define it.
     pub soname: &'r [u8],
-    /// The version.
+    /// The version; empty if ld.so does without it.
     pub version: &'r [u8],
     /// DT_NEEDED brings that library. ld.so ends the process over one that is not there at all.
     pub is_brought: bool,
@@ -70,7 +70,7 @@ impl<'r> Library<'r> {
         Some(Self { needs, definitions, versioning, executable_stack: number & EXECUTABLE_STACK != 0 })
     }
 
-    /// A need, where `at` is 0 or what came with the one before, and where the next one is. Weak ones are left out.
+    /// A need, where `at` is 0 or what came with the one before, and where the next one is.
     pub fn need(&self, at: usize) -> Option<(Need<'r>, usize)> {
         let (is_brought, rest) = self.needs.get(at..)?.split_first()?;
         let mut strings = rest.split(|&byte| byte == 0);

@@ -156,11 +156,10 @@ fn read_large(bytes: Vec<u8>) -> Read {
 #[cfg(target_pointer_width = "64")]
 fn damage_is_told_apart() {
     for (at, part, skip) in [
-        // No PT_LOAD; no PT_DYNAMIC; a dynamic section beyond the end, or larger than any.
+        // No PT_LOAD; no PT_DYNAMIC; a dynamic section that is nowhere.
         (PROGRAM_HEADERS, [9, 0, 0, 0].as_slice(), Skip::Damaged),
         (PROGRAM_HEADERS + 56, &[9, 0, 0, 0], Skip::Damaged),
-        (PROGRAM_HEADERS + 56 + 8, &[0xff; 8], Skip::Damaged),
-        (PROGRAM_HEADERS + 56 + 32, &[0xff; 8], Skip::Damaged),
+        (PROGRAM_HEADERS + 56 + 16, &[0xff; 8], Skip::Damaged),
         // A position-independent program, said in place of DT_STRSZ.
         (DYNAMIC_AT + 48, &[DT_FLAGS_1.to_ne_bytes(), (DF_1_PIE as u64).to_ne_bytes()].concat(), Skip::NotShared),
         // Less of a file than is to be mapped.
@@ -198,6 +197,12 @@ fn damage_is_told_apart() {
 fn what_nothing_brings_is_told_apart() {
     let (needs, ..) = read(put(NEEDS_AT + 68, &string("libm.so.6").to_ne_bytes())).unwrap();
     assert_eq!(needs[2], b"libm.so.6!OTHER_1");
+    // Of weak needs, too.
+    let weak =
+        [put(NEEDS_AT + 4, &string("libx.so").to_ne_bytes()), put(NEEDS_AT + 4, &string("libother.so").to_ne_bytes())];
+    let [absent, brought] = weak.map(|bytes| read(bytes).unwrap().0);
+    assert_eq!((absent.len(), brought.len()), (4, 3));
+    assert_eq!(absent[1], b"libx.so!");
 }
 
 #[test]

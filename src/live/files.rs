@@ -37,8 +37,9 @@ struct CacheCopy {
     identity: Identity,
 }
 
-/// What changes when a file does: device, inode, size, and time of modification. Their types differ by architecture.
-pub type Identity = [i128; 5];
+/// What changes when a file does: device, inode, size, and the times of modification and of change. Their types differ by
+/// architecture.
+pub type Identity = [i128; 7];
 
 impl LiveFiles {
     /// Nothing is known yet.
@@ -131,6 +132,8 @@ pub fn identity(status: &rustix::fs::Stat) -> Identity {
         status.st_size.into(),
         status.st_mtime.into(),
         status.st_mtime_nsec.into(),
+        status.st_ctime.into(),
+        status.st_ctime_nsec.into(),
     ]
 }
 

@@ -145,7 +145,7 @@ impl LoadedObject {
 
     /// The offset of a table from the object's base. ld.so never relocates these.
     fn table(self, tag: i64) -> Option<usize> {
-        self.dynamic().find(|entry| entry.d_tag == tag).map(|entry| entry.d_val() as usize)
+        self.dynamic().filter(|entry| entry.d_tag == tag).last().map(|entry| entry.d_val() as usize)
     }
 
     fn strings(self) -> Strings {
@@ -211,7 +211,7 @@ struct Mapped(usize);
 impl Image for Mapped {
     fn bytes(&self, address: usize, len: usize) -> Option<&[u8]> {
         let start = self.0.wrapping_add(address) as *const u8;
-        // SAFETY: only what ld.so itself reads is asked for, the entries of tables from one to the next.
+        // SAFETY: only what ld.so itself reads, or is about to read, is asked for: the entries of tables, one after the other.
         Some(unsafe { slice::from_raw_parts(start, len) })
     }
 }
