@@ -67,6 +67,13 @@ pub enum Skip {
         /// The library's soname.
         soname: Name,
     },
+    /// It brings along a library that cannot be loaded.
+    Brings {
+        /// That library's soname.
+        soname: Name,
+        /// The version that it needs and the glibc of this process does not define, if it is for that.
+        version: Option<Name>,
+    },
     /// It does not define a version that the requester needs of it.
     Lacks(Name),
 }
@@ -93,6 +100,12 @@ impl Skip {
                 return [b"it needs ", version.as_bytes(), b", which the ", soname.as_bytes(), loaded];
             }
             Self::Private => b"it needs GLIBC_PRIVATE of another glibc",
+            Self::Brings { soname, version: Some(version) } => {
+                return [b"it brings ", soname.as_bytes(), b", which needs ", version.as_bytes(), b""];
+            }
+            Self::Brings { soname, version: None } => {
+                return [b"it brings ", soname.as_bytes(), b", which cannot be loaded", b"", b""];
+            }
             Self::Lacks(version) => {
                 return [b"it does not define ", version.as_bytes(), b", which is needed of it", b"", b""];
             }

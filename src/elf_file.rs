@@ -7,8 +7,8 @@
 //! linkers put them), and that part of the string table which they use. In large libraries the strings lie in two places.
 
 use elf::abi::{
-    DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERNEED, DT_VERSYM, EI_NIDENT, PF_X,
-    PT_DYNAMIC, PT_GNU_STACK, PT_LOAD,
+    DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERNEED,
+    DT_VERSYM, EI_NIDENT, PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD,
 };
 use elf::dynamic::Dyn;
 use elf::endian::NativeEndian;
@@ -43,8 +43,8 @@ const PART: usize = 256 << 10;
 
 /// The bytes of a file that are read first: the program headers are among them as a rule.
 const FIRST: usize = 4096;
-/// The longest string at the end of a part.
-const LAST_STRING: usize = 256;
+/// The longest string at the end of a part: a search path may be.
+const LAST_STRING: usize = 16 << 10;
 
 /// Room to read into.
 pub struct Room<'m> {
@@ -68,9 +68,15 @@ impl<'m> Room<'m> {
         (strings.len() >= STRINGS * PART).then_some(Self { headers, dynamic, needs, definitions, strings })
     }
 
-    /// Reads a file of this size, judges it, and puts what is to be known of it into `record`: how many bytes of it
-    /// that takes, `None` if it has no room. Or why ld.so would not load it, whatever it may need.
-    pub fn read(&mut self, file: &mut impl ReadAt, size: u64, record: &mut [u8]) -> Result<Option<usize>, Skip> {
+    /// Reads the file of this size at a path, judges it, and puts what is to be known of it into `record`: how many bytes
+    /// of it that takes, `None` if it has no room. Or why ld.so would not load it, whatever it may need.
+    pub fn read(
+        &mut self,
+        file: &mut impl ReadAt,
+        size: u64,
+        path: &[u8],
+        record: &mut [u8],
+    ) -> Result<Option<usize>, Skip> {
         let first = self.headers.get_mut(..FIRST).ok_or(Skip::Damaged)?;
         let len = file.read_at(0, first).ok_or(Skip::Irregular)?;
         let start = first.get(..len.min(HEADER)).unwrap_or_default();
@@ -92,7 +98,13 @@ impl<'m> Room<'m> {
         let parts = [&mut *self.needs, &mut *self.definitions];
         let tables = Tables::read(file, &segments, &dynamic, parts).ok_or(Skip::Versions)?;
         let strings = tables.strings(file, &segments, &dynamic, self.strings).ok_or(Skip::Versions)?;
-        tables.write(&dynamic, &strings, wants_executable_stack(&segments), record)
+        let Some(mut writer) = Writer::new(record) else { return Ok(None) };
+        if tables.write(&dynamic, &strings, &mut writer)?.and_then(|()| dynamic.write(&strings, &mut writer)).is_none()
+        {
+            return Ok(None);
+        }
+        let versioning = Versioning::new(dynamic.has_versym, dynamic.definitions.is_some());
+        Ok(writer.finish(path, versioning, wants_executable_stack(&segments)))
     }
 }
 
@@ -145,6 +157,8 @@ struct Dynamic<'r> {
     strings_len: usize,
     needs: Option<usize>,
     definitions: Option<usize>,
+    rpath: Option<usize>,
+    runpath: Option<usize>,
     has_versym: bool,
     has_relr: bool,
     position_independent_program: bool,
@@ -168,6 +182,8 @@ fn dynamic<'r>(
             DT_STRSZ => dynamic.strings_len = value,
             DT_VERNEED => dynamic.needs = Some(value),
             DT_VERDEF => dynamic.definitions = Some(value),
+            DT_RPATH => dynamic.rpath = Some(value),
+            DT_RUNPATH => dynamic.runpath = Some(value),
             DT_VERSYM => dynamic.has_versym = true,
             DT_RELR => dynamic.has_relr = true,
             DT_FLAGS_1 => dynamic.position_independent_program = entry.d_val() & DF_1_PIE as u64 != 0,
@@ -186,6 +202,18 @@ impl<'r> Dynamic<'r> {
     /// The offsets of the sonames that it needs.
     fn needed(&self) -> impl Iterator<Item = usize> + use<'r> {
         self.iter().filter(|entry| entry.d_tag == DT_NEEDED).filter_map(|entry| usize::try_from(entry.d_val()).ok())
+    }
+
+    /// The offset of the search path that counts for what it needs.
+    fn search(&self) -> Option<usize> {
+        self.runpath.or(self.rpath)
+    }
+
+    /// Writes what it needs and where it looks. `None` when there is no room. A string that is not there is left out: ld.so
+    /// would read what follows the table.
+    fn write(&self, strings: &Strings<'_>, writer: &mut Writer<'_>) -> Option<()> {
+        self.needed().filter_map(|offset| strings.get(offset)).try_for_each(|soname| writer.needed(soname))?;
+        self.search().and_then(|offset| strings.get(offset)).map_or(Some(()), |list| writer.search(list))
     }
 }
 
@@ -264,7 +292,7 @@ impl<'r> Tables<'r> {
 
     /// Calls `visit` with the offset of each string that counts.
     fn each_string(&self, dynamic: &Dynamic<'_>, mut visit: impl FnMut(usize)) -> Option<()> {
-        dynamic.needed().for_each(&mut visit);
+        dynamic.needed().chain(dynamic.search()).for_each(&mut visit);
         if let Some(table) = dynamic.needs {
             each_need(self, table, |need| {
                 visit(need.file);
@@ -317,15 +345,8 @@ impl<'r> Tables<'r> {
         Some(strings)
     }
 
-    /// Writes the record. `Ok(None)` when it has no room.
-    fn write(
-        &self,
-        dynamic: &Dynamic<'_>,
-        strings: &Strings<'_>,
-        executable_stack: bool,
-        record: &mut [u8],
-    ) -> Result<Option<usize>, Skip> {
-        let Some(mut writer) = Writer::new(record) else { return Ok(None) };
+    /// Writes what is needed and what is defined. `Ok(None)` when there is no room.
+    fn write(&self, dynamic: &Dynamic<'_>, strings: &Strings<'_>, writer: &mut Writer<'_>) -> Result<Option<()>, Skip> {
         // A ld.so that does not know these relocations leaves them out, and says so only where a linker saw to it.
         let packed = Need { soname: own_glibc::LIBC, version: b"GLIBC_ABI_DT_RELR", is_brought: true };
         let mut outcome = Ok(if dynamic.has_relr { writer.need(packed) } else { Some(()) });
@@ -351,8 +372,7 @@ impl<'r> Tables<'r> {
         if needs.and(definitions).is_none() {
             return Err(Skip::Versions);
         }
-        let versioning = Versioning::new(dynamic.has_versym, dynamic.definitions.is_some());
-        Ok(outcome?.and_then(|()| writer.finish(versioning, executable_stack)))
+        outcome
     }
 }
 

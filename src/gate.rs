@@ -6,10 +6,11 @@
 //! of another library which is loaded already is defined there; and every version that the requester needs of the
 //! candidate is defined by it. Versions are names: they are looked up, not compared.
 //!
-//! What the candidate needs of libraries that are yet to be loaded is not looked at.
+//! The same goes for what the candidate brings along, where that may be of another glibc's build (`brings`).
 
 use core::ffi::CStr;
 
+use crate::brings;
 use crate::candidate::Skip;
 use crate::family;
 use crate::library::{Library, Versioning};
@@ -24,10 +25,10 @@ use crate::views::{Files, Objects};
 const PRIVATE: &[u8] = b"GLIBC_PRIVATE";
 
 /// The N of the first glibc 2.N whose symbol lookup takes a library without DT_VERSYM for what it is.
-const FIRST_THAT_DOES_WITHOUT: u32 = 41;
+const DOES_WITHOUT: Option<u32> = Some(41);
 
 /// The N of the first glibc 2.N that does not make the stack executable for a library which is opened.
-const FIRST_THAT_KEEPS_ITS_STACK: u32 = 41;
+const KEEPS_ITS_STACK: Option<u32> = Some(41);
 
 /// How well a candidate fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +54,34 @@ pub fn judge<O: Objects, F: Files>(
         Ok(known) => known,
         Err(skip) => return Ok(Err(skip)),
     };
-    let minor = (search.image)().ok().and_then(|image| image.minor);
-    let is_since = |first: u32| minor.is_some_and(|minor| minor >= first);
-    let mut is_sure = !(search.files.library(known).executable_stack && is_since(FIRST_THAT_KEEPS_ITS_STACK));
+    let minor = minor(search);
+    let is_sure = match needs(search, directory, known)? {
+        Ok(is_sure) => is_sure && !(search.files.library(known).executable_stack && minor >= KEEPS_ITS_STACK),
+        Err(skip) => return Ok(Err(skip)),
+    };
+    let fit = match serves(search.objects, minor, search.files.library(known), soname, requester) {
+        Ok(fit) => fit,
+        Err(skip) => return Ok(Err(skip)),
+    };
+    let brings = brings::judge(search, directory, known)?;
+    Ok(brings.map(|()| Fit { is_sure: fit.is_sure && is_sure, ..fit }))
+}
+
+/// The N of this process's glibc 2.N, as far as its ld.so says it.
+fn minor<O: Objects, F: Files>(search: &mut Search<'_, O, F>) -> Option<u32> {
+    (search.image)().ok().and_then(|image| image.minor)
+}
+
+/// Whether what a library needs is here. `false` if it is not certain.
+pub fn needs<O: Objects, F: Files>(
+    search: &mut Search<'_, O, F>,
+    directory: &mut PathBuf,
+    library: F::Known,
+) -> Result<Result<bool, Skip>, Unsure> {
+    let minor = minor(search);
+    let mut is_sure = true;
     let mut at = 0;
-    while let Some((need, next)) = search.files.library(known).need(at) {
+    while let Some((need, next)) = search.files.library(library).need(at) {
         at = next;
         let is_family = family::contains(need.soname);
         // ld.so ends the process over a library that is not there at all, and that nothing brings.
@@ -69,7 +93,7 @@ pub fn judge<O: Objects, F: Files>(
         }
         let met = match (Name::new(need.soname), Name::new(need.version)) {
             (Some(soname), Some(version)) if is_family => {
-                is_met(search, directory, path, soname, version)?.map(|sure| is_sure &= sure)
+                is_met(search, directory, library, soname, version)?.map(|sure| is_sure &= sure)
             }
             (Some(soname), Some(version)) => is_met_by_loaded(search.objects, minor, soname, version),
             // glibc has no such version. Others may have: that is left to ld.so.
@@ -80,8 +104,7 @@ pub fn judge<O: Objects, F: Files>(
             return Ok(Err(skip));
         }
     }
-    let fit = serves(search.objects, minor, search.files.library(known), soname, requester);
-    Ok(fit.map(|fit| Fit { is_sure: fit.is_sure && is_sure, ..fit }))
+    Ok(Ok(is_sure))
 }
 
 /// Whether ld.so does with a library that defines no versions where some are needed of it.
@@ -89,16 +112,17 @@ fn does_without(minor: Option<u32>, versioning: Versioning) -> bool {
     match versioning {
         Versioning::Defined => false,
         Versioning::Unversioned => true,
-        Versioning::Nothing => minor.is_some_and(|minor| minor >= FIRST_THAT_DOES_WITHOUT),
+        Versioning::Nothing => minor >= DOES_WITHOUT,
     }
 }
 
-/// Whether the process's own member of the glibc family defines a version that the candidate at `path` needs. `false` if
-/// there is no such member: ld.so will look for it where the candidate leads to.
+/// Whether the process's own member of the glibc family defines a version that a library needs. `false` if there is no such
+/// member: ld.so will look for it where the library leads to. `false` also if it is not known where that glibc is, as for a
+/// relative LD_LIBRARY_PATH.
 fn is_met<O: Objects, F: Files>(
     search: &mut Search<'_, O, F>,
     directory: &mut PathBuf,
-    path: &CStr,
+    library: F::Known,
     member: Name,
     version: Name,
 ) -> Result<Result<bool, Skip>, Unsure> {
@@ -109,10 +133,16 @@ fn is_met<O: Objects, F: Files>(
         let defined = search.objects.defines(loaded, version.as_bytes());
         return Ok(if defined { Ok(true) } else { Err(Skip::Needs(version)) });
     }
-    let mut own = OwnGlibc::find(search, directory)?;
+    let own = OwnGlibc::find(search, directory);
     if is_private {
-        return Ok(if own.holds(path.to_bytes()) { Ok(true) } else { Err(Skip::Private) });
+        let path = search.files.library(library).path();
+        return Ok(if own.is_ok_and(|own| own.holds(path)) { Ok(true) } else { Err(Skip::Private) });
     }
+    let mut own = match own {
+        Ok(own) => own,
+        Err(Unsure::Glibc) => return Ok(Ok(false)),
+        Err(unsure) => return Err(unsure),
+    };
     let examined = own.with_file(member.as_bytes(), |path| search.files.examine(path.as_c_str())).transpose()?;
     Ok(match examined {
         Some(Ok(known)) if search.files.library(known).defines(version.as_bytes()) => Ok(true),

@@ -65,6 +65,8 @@ pub mod own_glibc;
 
 pub mod gate;
 
+pub mod brings;
+
 pub mod refusal;
 
 pub mod lookup;

@@ -1,11 +1,29 @@
-//! What is known of a library file: the symbol versions that it needs of others, and those that it defines.
+//! What is known of a library file: what it needs and where it looks for that, and the symbol versions that it defines.
 //!
-//! It is kept as a record of bytes: needs as a soname and a version each, then definitions, each string closed by a NUL;
-//! a soname has a byte before it that says whether it is in DT_NEEDED. Before them stand three little-endian `u32`s: the
-//! two lengths in bytes, and the number of a [`Versioning`] with a bit for an executable stack.
+//! It is kept as a record of bytes. First come little-endian `u32`s: the lengths of the sections in bytes, and the number of
+//! a [`Versioning`] with a bit for an executable stack. Then the sections, in the order of [`Section`]: strings, each closed
+//! by a NUL.
 
+/// The sections of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    /// Versions that it needs: a soname and a version each, with a byte before them that says whether the soname is in
+    /// DT_NEEDED.
+    Needs,
+    /// Versions that it defines.
+    Definitions,
+    /// The sonames in DT_NEEDED.
+    Needed,
+    /// The directories that it brings along, a colon list.
+    Search,
+    /// The path of the file.
+    Path,
+}
+
+/// How many sections there are.
+const SECTIONS: usize = 5;
 /// The bytes of the lengths and the number.
-const LENGTHS: usize = 12;
+const LENGTHS: usize = 4 * (SECTIONS + 1);
 
 /// A version that a library needs of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +68,7 @@ impl Versioning {
 /// A record, read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Library<'r> {
-    needs: &'r [u8],
-    definitions: &'r [u8],
+    sections: [&'r [u8]; SECTIONS],
     /// What it says of its own symbols.
     pub versioning: Versioning,
     /// It asks for an executable stack, or does not say that it can do without (PT_GNU_STACK).
@@ -61,18 +78,20 @@ pub struct Library<'r> {
 impl<'r> Library<'r> {
     /// Reads a record. `None` if it is damaged.
     pub fn read(record: &'r [u8]) -> Option<Self> {
-        let (lengths, rest) = record.split_first_chunk::<LENGTHS>()?;
-        let number = |at: usize| Some(u32::from_le_bytes(*lengths.get(at..)?.first_chunk()?));
-        let (needs, rest) = rest.split_at_checked(number(0)? as usize)?;
-        let definitions = rest.get(..number(4)? as usize)?;
-        let number = number(8)?;
+        let (lengths, mut rest) = record.split_first_chunk::<LENGTHS>()?;
+        let mut numbers = lengths.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+        let mut sections: [&[u8]; SECTIONS] = [b""; SECTIONS];
+        for section in &mut sections {
+            (*section, rest) = rest.split_at_checked(numbers.next()? as usize)?;
+        }
+        let number = numbers.next()?;
         let versioning = *Versioning::ALL.get((number & !EXECUTABLE_STACK) as usize)?;
-        Some(Self { needs, definitions, versioning, executable_stack: number & EXECUTABLE_STACK != 0 })
+        Some(Self { sections, versioning, executable_stack: number & EXECUTABLE_STACK != 0 })
     }
 
     /// A need, where `at` is 0 or what came with the one before, and where the next one is.
     pub fn need(&self, at: usize) -> Option<(Need<'r>, usize)> {
-        let (is_brought, rest) = self.needs.get(at..)?.split_first()?;
+        let (is_brought, rest) = self.section(Section::Needs).get(at..)?.split_first()?;
         let mut strings = rest.split(|&byte| byte == 0);
         let (soname, version) = (strings.next()?, strings.next()?);
         // Behind the last string there is an empty one.
@@ -83,62 +102,96 @@ impl<'r> Library<'r> {
 
     /// The versions that it defines.
     pub fn definitions(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
-        let closed = self.definitions.strip_suffix(b"\0");
-        closed.into_iter().flat_map(|names| names.split(|&byte| byte == 0))
+        strings(self.section(Section::Definitions))
     }
 
     /// Whether it defines a version.
     pub fn defines(&self, version: &[u8]) -> bool {
         self.definitions().any(|defined| defined == version)
     }
+
+    /// The sonames in its DT_NEEDED.
+    pub fn needed(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+        strings(self.section(Section::Needed))
+    }
+
+    /// The elements of its RUNPATH, or of its RPATH if it has no RUNPATH.
+    pub fn search(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+        let lists = strings(self.section(Section::Search));
+        lists.flat_map(|list| list.split(|&byte| byte == b':')).filter(|element| !element.is_empty())
+    }
+
+    /// The path that it was read from.
+    pub fn path(&self) -> &'r [u8] {
+        strings(self.section(Section::Path)).next().unwrap_or_default()
+    }
+
+    fn section(&self, section: Section) -> &'r [u8] {
+        self.sections.get(section as usize).copied().unwrap_or_default()
+    }
 }
 
-/// A record that is being written.
+/// The strings of a section.
+fn strings(section: &[u8]) -> impl Iterator<Item = &[u8]> {
+    section.strip_suffix(b"\0").into_iter().flat_map(|strings| strings.split(|&byte| byte == 0))
+}
+
+/// A record that is being written: section by section.
 pub struct Writer<'b> {
     bytes: &'b mut [u8],
     used: usize,
-    needs: usize,
+    lengths: [u32; SECTIONS],
 }
 
 impl<'b> Writer<'b> {
     /// An empty one. `None` if there is no room for it.
     pub fn new(bytes: &'b mut [u8]) -> Option<Self> {
-        (bytes.len() >= LENGTHS).then_some(Self { bytes, used: LENGTHS, needs: LENGTHS })
+        (bytes.len() >= LENGTHS).then_some(Self { bytes, used: LENGTHS, lengths: [0; SECTIONS] })
     }
 
-    /// Adds a need. All needs come before all definitions. `None` when the room is full.
+    /// Adds a need. The needs come first. `None` when the room is full, as for all that follows.
     pub fn need(&mut self, need: Need<'_>) -> Option<()> {
-        let at = self.used;
-        self.used = at.checked_add(1)?;
-        *self.bytes.get_mut(at)? = u8::from(need.is_brought);
-        self.string(need.soname)?;
-        self.string(need.version)?;
-        self.needs = self.used;
-        Some(())
+        self.add(Section::Needs, &[u8::from(need.is_brought)])?;
+        self.string(Section::Needs, need.soname)?;
+        self.string(Section::Needs, need.version)
     }
 
-    /// Adds a definition. `None` when the room is full.
+    /// Adds a definition.
     pub fn definition(&mut self, version: &[u8]) -> Option<()> {
-        self.string(version)
+        self.string(Section::Definitions, version)
     }
 
-    /// Closes the record: its length in bytes.
-    pub fn finish(self, versioning: Versioning, executable_stack: bool) -> Option<usize> {
-        let needs = u32::try_from(self.needs.checked_sub(LENGTHS)?).ok()?;
-        let definitions = u32::try_from(self.used.checked_sub(self.needs)?).ok()?;
+    /// Adds a soname of DT_NEEDED.
+    pub fn needed(&mut self, soname: &[u8]) -> Option<()> {
+        self.string(Section::Needed, soname)
+    }
+
+    /// Adds the RUNPATH, or the RPATH if there is no RUNPATH.
+    pub fn search(&mut self, list: &[u8]) -> Option<()> {
+        self.string(Section::Search, list)
+    }
+
+    /// Adds the path of the file, and closes the record: its length in bytes.
+    pub fn finish(mut self, path: &[u8], versioning: Versioning, executable_stack: bool) -> Option<usize> {
+        self.string(Section::Path, path)?;
         let number = versioning as u32 | if executable_stack { EXECUTABLE_STACK } else { 0 };
-        let lengths = [needs, definitions, number].map(u32::to_le_bytes);
-        *self.bytes.first_chunk_mut()? = *lengths.as_flattened().first_chunk::<LENGTHS>()?;
+        let numbers = self.lengths.iter().chain([&number]).flat_map(|number| number.to_le_bytes());
+        self.bytes.iter_mut().zip(numbers).for_each(|(place, byte)| *place = byte);
         Some(self.used)
     }
 
-    fn string(&mut self, string: &[u8]) -> Option<()> {
-        let end = self.used.checked_add(string.len())?.checked_add(1)?;
+    fn string(&mut self, section: Section, string: &[u8]) -> Option<()> {
+        self.add(section, string)?;
+        self.add(section, b"\0")
+    }
+
+    fn add(&mut self, section: Section, bytes: &[u8]) -> Option<()> {
+        let end = self.used.checked_add(bytes.len())?;
         let place = self.bytes.get_mut(self.used..end)?;
-        for (place, byte) in place.iter_mut().zip(string.iter().chain(b"\0")) {
-            *place = *byte;
-        }
+        place.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
         self.used = end;
+        let length = self.lengths.get_mut(section as usize)?;
+        *length = length.checked_add(u32::try_from(bytes.len()).ok()?)?;
         Some(())
     }
 }
@@ -152,7 +205,8 @@ mod tests {
         Need { soname: soname.as_bytes(), version: version.as_bytes(), is_brought: soname.contains('m') }
     }
 
-    fn written(needs: &[(&str, &str)], definitions: &[&str], versioning: Versioning) -> Vec<u8> {
+    /// A record with these needs and definitions, at /d/libx.so.
+    fn written(needs: &[(&str, &str)], definitions: &[&str], search: &str, versioning: Versioning) -> Vec<u8> {
         let mut bytes = std::vec![0xff; 1000];
         let mut writer = Writer::new(&mut bytes).unwrap();
         for (soname, version) in needs {
@@ -161,7 +215,11 @@ mod tests {
         for version in definitions {
             writer.definition(version.as_bytes()).unwrap();
         }
-        let len = writer.finish(versioning, needs.is_empty()).unwrap();
+        for (soname, _) in needs {
+            writer.needed(soname.as_bytes()).unwrap();
+        }
+        writer.search(search.as_bytes()).unwrap();
+        let len = writer.finish(b"/d/libx.so", versioning, needs.is_empty()).unwrap();
         bytes.truncate(len);
         bytes
     }
@@ -169,7 +227,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let needs = [("libc.so.6", "GLIBC_2.38"), ("libm.so.6", "GLIBC_2.29")];
-        let record = written(&needs, &["libx.so", "X_1"], Versioning::Defined);
+        let record = written(&needs, &["libx.so", "X_1"], "/a::$ORIGIN/b", Versioning::Defined);
         let library = Library::read(&record).unwrap();
         let mut at = 0;
         for (soname, version) in needs {
@@ -180,28 +238,32 @@ mod tests {
         assert_eq!(library.need(at), None);
         assert!(library.definitions().eq([b"libx.so".as_slice(), b"X_1"]));
         assert!(library.defines(b"X_1") && !library.defines(b"X_") && !library.defines(b""));
+        assert!(library.needed().eq([b"libc.so.6".as_slice(), b"libm.so.6"]));
+        assert!(library.search().eq([b"/a".as_slice(), b"$ORIGIN/b"]));
+        assert_eq!(library.path(), b"/d/libx.so");
         assert_eq!((library.versioning, library.executable_stack), (Versioning::Defined, false));
     }
 
     #[test]
     fn nothing_is_something_too() {
         for versioning in Versioning::ALL {
-            let record = written(&[], &[], versioning);
+            let record = written(&[], &[], "", versioning);
             let library = Library::read(&record).unwrap();
-            assert_eq!((library.need(0), library.definitions().count()), (None, 0));
+            assert_eq!((library.need(0), library.definitions().count(), library.needed().count()), (None, 0, 0));
             assert_eq!((library.versioning, library.executable_stack), (versioning, true));
+            assert_eq!(library.search().count(), 0);
             assert!(!library.defines(b""));
         }
     }
 
     #[test]
     fn damage_and_want_of_room_are_said() {
-        let record = written(&[("libc.so.6", "GLIBC_2.38")], &["X_1"], Versioning::Defined);
+        let record = written(&[("libc.so.6", "GLIBC_2.38")], &["X_1"], "/a", Versioning::Defined);
         for len in 0..record.len() {
             assert_eq!(Library::read(&record[..len]), None, "{len}");
         }
-        assert!(Writer::new(&mut [0; 11]).is_none());
-        let mut room = [0; 24];
+        assert!(Writer::new(&mut [0; LENGTHS - 1]).is_none());
+        let mut room = [0; LENGTHS + 12];
         let mut writer = Writer::new(&mut room).unwrap();
         assert_eq!(writer.need(need("libc.so.6", "GLIBC_2.38")), None);
     }

@@ -99,6 +99,8 @@ pub struct MadeUpFiles {
     pub asked: Vec<String>,
     /// The symbol versions of libraries, by path. Others have none.
     pub versions: BTreeMap<String, Versions>,
+    /// The DT_NEEDED and RUNPATH of libraries, by path. Others have none.
+    pub brings: BTreeMap<String, (Vec<&'static str>, &'static str)>,
     read: Vec<Vec<u8>>,
     remembered: BTreeMap<Vec<u8>, u32>,
 }
@@ -142,7 +144,12 @@ impl Files for MadeUpFiles {
         for version in definitions {
             writer.definition(version.as_bytes()).unwrap();
         }
-        let len = writer.finish(versioning, false).unwrap();
+        let brings = self.brings.get(path.to_str().unwrap()).cloned().unwrap_or_default();
+        for soname in brings.0 {
+            writer.needed(soname.as_bytes()).unwrap();
+        }
+        writer.search(brings.1.as_bytes()).unwrap();
+        let len = writer.finish(path.to_bytes(), versioning, false).unwrap();
         record.truncate(len);
         self.read.push(record);
         Ok(Ok(self.read.len() - 1))

@@ -59,7 +59,7 @@ impl<'b> OwnGlibc<'b> {
     }
 
     /// Whether an element of a search path is the directory.
-    fn is(&self, element: &[u8]) -> bool {
+    pub fn is(&self, element: &[u8]) -> bool {
         element.strip_prefix(self.directory.as_bytes()).is_some_and(|rest| rest.iter().all(|&byte| byte == b'/'))
     }
 }

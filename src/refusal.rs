@@ -36,7 +36,7 @@ pub fn explains(skip: &Skip) -> bool {
 
 /// Whether the file is what it should be, and only the wrong build of it: worth more than a word on a broken one.
 pub fn is_build(skip: &Skip) -> bool {
-    matches!(skip, Skip::Needs(_) | Skip::Private | Skip::Conflicts { .. } | Skip::Lacks(_))
+    matches!(skip, Skip::Needs(_) | Skip::Private | Skip::Conflicts { .. } | Skip::Brings { .. } | Skip::Lacks(_))
 }
 
 /// Appends the reason to the candidate's path. `None`, and the path spoilt, if the text does not fit.
@@ -59,6 +59,18 @@ pub fn write(path: &mut PathBuf, skip: &Skip, context: Context<'_>) -> Option<()
             path.push(b", which the ")?;
             push_plain(path, soname.as_bytes())?;
             path.push(b" that is loaded does not define; declare an older build of it")?;
+        }
+        Skip::Brings { soname, version } => {
+            path.push(b"brings ")?;
+            push_plain(path, soname.as_bytes())?;
+            match version {
+                Some(version) => {
+                    path.push(b", which needs ")?;
+                    push_plain(path, version.as_bytes())?;
+                    push_glibc(path, context, b" or older")?;
+                }
+                None => path.push(b", which cannot be loaded; declare another build of it")?,
+            }
         }
         Skip::Lacks(version) => {
             path.push(b"does not define ")?;
@@ -146,6 +158,15 @@ mod tests {
                 Skip::Conflicts { version: name("OPENSSL_3.2.0"), soname: name("libcrypto.so.3") },
                 "needs OPENSSL_3.2.0, which the libcrypto.so.3 that is loaded does not define; \
                  declare an older build of it",
+            ),
+            (
+                Skip::Brings { soname: name("liby.so"), version: Some(name("GLIBC_2.38")) },
+                "brings liby.so, which needs GLIBC_2.38, this process has glibc 2.36; \
+                 declare it from a channel with glibc 2.36 or older",
+            ),
+            (
+                Skip::Brings { soname: name("liby.so"), version: None },
+                "brings liby.so, which cannot be loaded; declare another build of it",
             ),
             (Skip::NotElf, "it is not an ELF file of this byte order; declare a whole one"),
         ] {

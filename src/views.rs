@@ -107,7 +107,7 @@ impl FileStart {
 /// Files.
 pub trait Files {
     /// A library whose file was read.
-    type Known: Copy;
+    type Known: Copy + PartialEq;
 
     /// Opens the file, reads its first bytes, and closes it. A FIFO must not hold this up.
     fn look(&mut self, path: &CStr) -> Look;

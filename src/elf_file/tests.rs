@@ -100,7 +100,7 @@ fn read(bytes: Vec<u8>) -> Result<Read, Skip> {
         let mut record = [0; 512];
         let size = bytes.len() as u64;
         let mut file = File { bytes, reads: 0 };
-        let len = Room::new(memory).unwrap().read(&mut file, size, &mut record)?.unwrap();
+        let len = Room::new(memory).unwrap().read(&mut file, size, b"/libx.so", &mut record)?.unwrap();
         let library = Library::read(&record[..len]).unwrap();
         let (mut needs, mut at) = (Vec::new(), 0);
         while let Some((need, next)) = library.need(at) {
@@ -142,7 +142,7 @@ fn read_large(bytes: Vec<u8>) -> Read {
     let (mut memory, mut record) = (std::vec![0; Room::SIZE], std::vec![0; 1 << 16]);
     let size = bytes.len() as u64;
     let mut file = File { bytes, reads: 0 };
-    let len = Room::new(&mut memory).unwrap().read(&mut file, size, &mut record).unwrap().unwrap();
+    let len = Room::new(&mut memory).unwrap().read(&mut file, size, b"/libx.so", &mut record).unwrap().unwrap();
     let library = Library::read(&record[..len]).unwrap();
     let (mut needs, mut at) = (Vec::new(), 0);
     while let Some((need, next)) = library.need(at) {

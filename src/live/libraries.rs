@@ -36,8 +36,8 @@ pub struct Libraries {
 /// A library that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    start: usize,
-    len: usize,
+    start: u32,
+    len: u32,
 }
 
 struct Memory {
@@ -68,7 +68,7 @@ impl Libraries {
     /// What was read of a library.
     pub fn get(&self, known: Known) -> Option<Library<'_>> {
         let end = known.start.checked_add(known.len)?;
-        Library::read(self.memory.get()?.entries.get(known.start..end)?)
+        Library::read(self.memory.get()?.entries.get(known.start as usize..end as usize)?)
     }
 
     /// Reads a file, or recalls what was read of it. One look at the file's time is made all the same: it may have been
@@ -122,9 +122,10 @@ impl Memory {
     fn verdict(&self, entry: usize) -> Result<Result<Known, Skip>, Unsure> {
         let read = || {
             let at = entry.checked_add(IDENTITY)?;
-            let number = |at: usize| Some(u32::from_le_bytes(*self.entries.get(at..)?.first_chunk()?) as usize);
-            let known = Known { start: entry.checked_add(FIXED)?, len: number(at.checked_add(4)?)? };
-            Some(SKIPS.get(number(at)?).map_or(Ok(known), |skip| Err(*skip)))
+            let number = |at: usize| Some(u32::from_le_bytes(*self.entries.get(at..)?.first_chunk()?));
+            let start = u32::try_from(entry.checked_add(FIXED)?).ok()?;
+            let known = Known { start, len: number(at.checked_add(4)?)? };
+            Some(SKIPS.get(number(at)? as usize).map_or(Ok(known), |skip| Err(*skip)))
         };
         read().ok_or(Unsure::Exhausted)
     }
@@ -133,7 +134,8 @@ impl Memory {
         let entry = self.used;
         let record = entry.saturating_add(FIXED);
         let size = u64::try_from(identity[2]).unwrap_or_default();
-        let read = self.room.read(file, size, self.entries.get_mut(record..).ok_or(Unsure::Exhausted)?);
+        let read =
+            self.room.read(file, size, path.to_bytes(), self.entries.get_mut(record..).ok_or(Unsure::Exhausted)?);
         let (code, len) = match read {
             Ok(Some(len)) => (SKIPS.len(), len),
             Ok(None) => return Err(Unsure::Exhausted),

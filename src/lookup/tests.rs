@@ -358,6 +358,47 @@ fn what_is_needed_of_a_library_that_is_loaded_already() {
 }
 
 #[test]
+fn what_a_candidate_of_another_glibc_brings_along() {
+    // libx.so brings liby.so, and that libz.so, beside its own file.
+    let world = |a_runpath, z_needs| {
+        let mut world = two_builds(needs("libc.so.6", "GLIBC_2.34"), Versions::default());
+        for file in ["/y/liby.so", "/y/z/libz.so"] {
+            world.files.files.insert(file.into(), library());
+        }
+        world.files.brings.insert("/a/libx.so".into(), (vec!["libc.so.6", "liby.so", "libnone.so"], a_runpath));
+        world.files.brings.insert("/y/liby.so".into(), (vec!["libz.so", "libx.so"], "$ORIGIN/none:$ORIGIN/z:/a"));
+        world.files.versions.insert("/y/z/libz.so".into(), needs("libc.so.6", z_needs));
+        world
+    };
+    for (a_runpath, z_needs, expected) in [
+        ("/other:/y", "GLIBC_2.36", "/a/libx.so"),
+        ("/other:/y", "GLIBC_2.38", "/b/libx.so"),
+        // It leads here: it was built together with what it needs.
+        ("/own:/y", "GLIBC_2.38", "/a/libx.so"),
+        // What it looks for elsewhere is another lookup.
+        ("/other", "GLIBC_2.38", "/a/libx.so"),
+    ] {
+        let mut world = world(a_runpath, z_needs);
+        assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+        assert_eq!(world.answer.as_bytes(), expected.as_bytes(), "{a_runpath} {z_needs}");
+    }
+    let mut refused = world("/other:/y", "GLIBC_2.38");
+    refused.declared = b"/a";
+    refused.files.files.remove("/b/libx.so");
+    assert!(matches!(refused.at_origin("libx.so"), Outcome::Refuse(Skip::Brings { version: Some(_), .. })));
+    // What is loaded already is not loaded again.
+    let mut world = world("/other:/y", "GLIBC_2.38");
+    world.objects.0.push(Object { path: "/l/libz.so", ..Object::default() });
+    assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+    assert_eq!(world.answer.as_bytes(), b"/a/libx.so");
+    // A broken one will not be loaded.
+    world.objects.0.pop();
+    world.files.files.insert("/y/z/libz.so".into(), text());
+    assert_eq!(world.at_origin("libx.so"), Outcome::Redirect);
+    assert_eq!(world.answer.as_bytes(), b"/b/libx.so");
+}
+
+#[test]
 fn ld_so_is_made_to_say_why_none_fits() {
     let refused = |world: &mut World| match world.at_origin("libx.so") {
         Outcome::Refuse(_) => String::from_utf8(world.answer.as_bytes().to_vec()).unwrap(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use goblin::elf::Elf;
 use goblin::elf::dynamic::{DT_DEBUG, DT_NEEDED};
-use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD};
+use goblin::elf::program_header::{PT_DYNAMIC, PT_GNU_STACK, PT_LOAD};
 
 /// What the program header of a segment that does not count says.
 const PT_NULL: u32 = 0;
@@ -146,11 +146,16 @@ impl Damage {
         Ok(())
     }
 
+    /// Lets the first entry of the dynamic section with this tag not count.
+    pub fn without_entry(&mut self, tag: u64) -> Result<()> {
+        let at = self.entry(tag)? - size_of::<u64>();
+        self.bytes[at..at + size_of::<u64>()].copy_from_slice(&DT_DEBUG.to_le_bytes());
+        Ok(())
+    }
+
     /// Lets the first library that is needed not be needed (patchelf does that, and leaves the versions).
     pub fn without_first_needed(&mut self) -> Result<()> {
-        let tag = self.entry(DT_NEEDED)? - size_of::<u64>();
-        self.set(tag, u32::try_from(DT_DEBUG)?);
-        Ok(())
+        self.without_entry(DT_NEEDED)
     }
 
     /// The address of a symbol that it defines.
@@ -174,6 +179,11 @@ impl Damage {
     /// Takes the dynamic section away.
     pub fn without_dynamic_section(&mut self) -> Result<()> {
         self.without(PT_DYNAMIC)
+    }
+
+    /// Takes away what it says of the stack.
+    pub fn without_stack(&mut self) -> Result<()> {
+        self.without(PT_GNU_STACK)
     }
 
     /// Takes away all that would be loaded.

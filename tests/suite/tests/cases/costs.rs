@@ -1,10 +1,12 @@
 //! The auditor costs no more system calls than it says.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::counts::{Counts, LIMITS};
+use suite::dynamic::Dynamic;
 use suite::instructions::IDLE;
 use suite::run::Run;
 
@@ -18,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("costs/directories-are-read-once", directories_once).tool("strace"),
         Case::new("costs/large-directory", large_directory).tool("strace"),
         Case::new("costs/long-runpath", long_runpath).tool("strace"),
+        Case::new("costs/before-libc", before_libc).tool("strace"),
         Case::new("costs/real-candidate", real_candidate).store_only().several_channels().tool("strace"),
         Case::new("costs/own-glibc", own_glibc).tool("strace"),
         Case::new("costs/python", python).tool("strace"),
@@ -118,6 +121,55 @@ fn long_runpath(bed: &Bed) -> Result<()> {
     ensure!(failure > 60 && load > 0, "a failure takes {failure} calls, a library {load}");
     let added = hit - failure - load;
     ensure!(added <= LIMITS.miss + LIMITS.directory, "{added} system calls more than ld.so's {failure}");
+    Ok(())
+}
+
+/// A program needs several declared libraries before its libc.so.6 is there, which is at the end of a long RUNPATH: it
+/// is looked for once. Each further library costs as much as a candidate does later on.
+fn before_libc(bed: &Bed) -> Result<()> {
+    const LIBRARIES: usize = 6;
+    let libc = bed.channel.glibc_lib.join("libc.so.6");
+    let source = "int getpid(void); int (*volatile used)(void) = getpid;\n";
+    let mut libraries = Vec::new();
+    for number in 0..LIBRARIES {
+        libraries.push(bed.library(&format!("declared/lib{number}.so")).source(source).needs(&libc).build()?);
+    }
+    let mut runpath = Vec::new();
+    for number in 0..30 {
+        runpath.push(bed.dir(format!("own/{number}"))?.display().to_string());
+    }
+    let last = bed.dir("last")?;
+    runpath.extend([&bed.channel.glibc_lib, &last].map(|directory| directory.display().to_string()));
+    let program = |libraries: &[PathBuf]| {
+        // ld.so looks into no default directory once it has found a library, but we do before we say that it will not.
+        let program = bed.program(&format!("main{}", libraries.len())).flag("-Wl,-z,nodefaultlib");
+        let program = libraries
+            .iter()
+            .fold(program.source("int main(void) { return 0; }\n"), |program, library| program.needs(library));
+        program.runpath(&runpath.join(":")).build()
+    };
+    let (one, all) = (program(&libraries[..1])?, program(&libraries)?);
+    let needed = Dynamic::read(&all)?.needed;
+    ensure!(needed.last().is_some_and(|last| last == "libc.so.6") && needed.len() > LIBRARIES, "{needed:?}");
+    // What all but the first add.
+    let further = |[one, all]: [Run; 2]| -> Result<i64> {
+        all.plain()?.runs()?;
+        Ok(all.traced()?.count() as i64 - one.traced()?.count() as i64)
+    };
+    let declaring = [&one, &all].map(|program| bed.run(program).declare([bed.path("declared")]));
+    declaring[1].plain()?.misses("lib0.so")?;
+    let audited = further(declaring.map(|run| run.with_auditor()))?;
+    let idle = bed.library("libidle.so").source(IDLE).build()?;
+    for library in &libraries {
+        fs::copy(library, last.join(library.file_name().context("it has a name")?))?;
+    }
+    let plain = further([&one, &all].map(|program| bed.run(program).env("LD_AUDIT", &idle)))?;
+    let further = LIBRARIES as i64 - 1;
+    // Where ld.so has found them then there is nothing otherwise.
+    let added = audited - plain - further;
+    ensure!(plain > 30 * further, "ld.so takes {plain} calls");
+    let limit = further * (LIMITS.candidate + LIMITS.again);
+    ensure!(added > 0 && added <= limit, "{added} system calls more than ld.so's {plain}");
     Ok(())
 }
 

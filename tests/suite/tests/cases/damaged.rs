@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED};
+use goblin::elf::dynamic::{DT_VERDEF, DT_VERNEED, DT_VERSYM};
 use suite::bed::Bed;
 use suite::damage::{Damage, field};
 
@@ -19,6 +19,9 @@ type Make = fn(&mut Damage) -> Result<()>;
 const BEYOND: u32 = 0x0100_0000;
 /// So far that an address with it wraps around.
 const FAR: u32 = 0xffff_fff0;
+
+/// The flag of a version that is needed weakly.
+const VER_FLG_WEAK: u16 = 2;
 
 const VERSIONS: &str = "its symbol versions are damaged";
 const CUT: &str = "it is cut short, or of another ABI";
@@ -64,6 +67,10 @@ pub fn cases() -> Vec<Case> {
     cases.extend([
         Case::new("damaged/cut-at-data", cut_at_data),
         Case::new("damaged/member-not-needed", member_not_needed),
+        Case::new("damaged/member-not-needed-weakly", member_not_needed_weakly),
+        Case::new("damaged/needs-without-indices", |bed| without_indices(bed, DT_VERDEF)),
+        Case::new("damaged/definitions-without-indices", |bed| without_indices(bed, DT_VERNEED)),
+        Case::new("odd/member-not-needed-and-loaded", member_not_needed_and_loaded),
         Case::new("damaged/program", program),
         Case::new("odd/program-headers-last", program_headers_last),
         Case::new("odd/section-headers-cut", section_headers_cut),
@@ -129,7 +136,10 @@ fn is_refused(bed: &Bed, bad: &Path, reason: &str) -> Result<()> {
 /// All tables are there, and of the data behind them only a part: what is left of a copy when the disk is full. It is
 /// the end of a process that has it loaded.
 fn cut_at_data(bed: &Bed) -> Result<()> {
-    let source = "const char *data[1 << 14] = { [0 ... (1 << 14) - 1] = \"\" };\nint getpid(void); int (*used)(void) = getpid;\n";
+    let source = r#"
+        const char *data[1 << 14] = { [0 ... (1 << 14) - 1] = "" };
+        int getpid(void);
+        int (*used)(void) = getpid;"#;
     let libc = bed.channel.glibc_lib.join("libc.so.6");
     let bad = bed.library("bad/libfound.so").source(source).defines(&["X_1"]).needs(&libc).build()?;
     let mut file = Damage::read(&bad)?;
@@ -140,17 +150,60 @@ fn cut_at_data(bed: &Bed) -> Result<()> {
     is_refused(bed, &bad, CUT)
 }
 
-/// patchelf takes a library from what is needed, and leaves the versions that are needed of it: ld.so aborts the
-/// process over one that nobody has loaded.
-fn member_not_needed(bed: &Bed) -> Result<()> {
-    let source = "double cos(double); double (*volatile used)(double) = cos;\n";
+/// patchelf takes a library from what is needed, and leaves the versions that are needed of it.
+fn without_libm(bed: &Bed, change: Make) -> Result<PathBuf> {
+    let source = r#"
+        double cos(double);
+        double (*volatile used)(double) = cos;
+        const char *who(void) { return "bad"; }"#;
     let libm = bed.channel.glibc_lib.join("libm.so.6");
     let bad = bed.library("bad/libfound.so").source(source).defines(&["X_1"]).needs(&libm).build()?;
     let mut file = Damage::read(&bad)?;
     file.without_first_needed()?;
+    change(&mut file)?;
+    file.write(&bad)?;
+    Ok(bad)
+}
+
+/// ld.so aborts the process over one that nobody has loaded.
+fn is_deadly(bed: &Bed, bad: &Path) -> Result<()> {
+    let plain = bed.run(bed.program("main").build()?).arg(bad).plain()?;
+    plain.fails_with("Inconsistency detected by ld.so")?;
+    is_refused(bed, bad, VERSIONS)
+}
+
+fn member_not_needed(bed: &Bed) -> Result<()> {
+    is_deadly(bed, &without_libm(bed, |_| Ok(()))?)
+}
+
+/// ld.so can do without the version then, but not without the library.
+fn member_not_needed_weakly(bed: &Bed) -> Result<()> {
+    is_deadly(bed, &without_libm(bed, |file| set_half(file, file.first_need() + field::VNA_FLAGS, VER_FLG_WEAK))?)
+}
+
+/// Where somebody has loaded it, nothing is wrong.
+fn member_not_needed_and_loaded(bed: &Bed) -> Result<()> {
+    let odd = without_libm(bed, |_| Ok(()))?;
+    bed.library("good/libfound.so").says("good").build()?;
+    let libm = bed.channel.glibc_lib.join("libm.so.6");
+    let main = bed.program("main").needs(&libm).build()?;
+    let expected = [line("bad", &odd)];
+    bed.run(&main).arg(&odd).plain()?.prints(&expected)?;
+    let run = bed.run(main).arg("libfound.so").declare([bed.path("bad"), bed.path("good")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints(&expected)?;
+    Ok(())
+}
+
+/// A table of versions, and none of which symbol has which: ld.so takes it for granted, and reads at no address.
+fn without_indices(bed: &Bed, other: u64) -> Result<()> {
+    let bad = whole(bed, "bad/libfound.so")?;
+    let mut file = Damage::read(&bad)?;
+    file.without_entry(DT_VERSYM)?;
+    file.without_entry(other)?;
     file.write(&bad)?;
     let plain = bed.run(bed.program("main").build()?).arg(&bad).plain()?;
-    plain.fails_with("Inconsistency detected by ld.so")?;
+    ensure!(plain.runs().is_err() && plain.stderr.is_empty(), "ld.so notices: {plain}");
     is_refused(bed, &bad, VERSIONS)
 }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use suite::bed::Bed;
 use suite::manifest::{Channel, Manifest, View};
 
+mod brings;
 mod candidates;
 mod costs;
 mod damaged;
@@ -118,6 +119,7 @@ pub fn all() -> Vec<Case> {
         glibc::cases(),
         own_glibc::cases(),
         versions::cases(),
+        brings::cases(),
         requesters::cases(),
         refusal::cases(),
         old_glibc::cases(),

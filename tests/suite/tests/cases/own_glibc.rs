@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
+use suite::dynamic::Dynamic;
 use suite::manifest::{Channel, View};
 use suite::outcome::Outcome;
 use suite::run::Run;
 
-use super::Case;
+use super::{Case, line};
 
 /// From this version on a program has libpthread and libdl in its libc.so.6, and its libraries may need them all the
 /// same.
@@ -24,6 +25,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("own-glibc/users-and-groups", users_and_groups).before(ONE_LIBRARY).views(&[View::Distribution]),
         Case::new("own-glibc/missing-distribution-path", missing_distribution_path).views(&[View::Nix]),
         Case::new("own-glibc/own-lacks-it", own_lacks_it).several_channels(),
+        Case::new("own-glibc/own-lacks-what-a-candidate-needs", own_lacks_need),
+        Case::new("own-glibc/relative-ld-library-path", relative_ld_library_path),
+        Case::new("own-glibc/relative-ld-library-path-at-start", relative_at_start),
         Case::new("own-glibc/somebodys-libm", somebodys_libm),
         Case::new("own-glibc/ld-library-path", ld_library_path).several_channels(),
         Case::new("own-glibc/programs-runpath", programs_runpath).several_channels(),
@@ -168,25 +172,98 @@ fn missing_distribution_path(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A copy of the channel's glibc that lacks one member, for a program of the bed.
-fn own_lacks_it(bed: &Bed) -> Result<()> {
-    const SONAME: &str = "libBrokenLocale.so.1";
+/// A member that some glibcs lack.
+const LACKING: &str = "libBrokenLocale.so.1";
+
+/// Makes a copy of the channel's glibc for programs of the bed, without one member.
+fn glibc_without(bed: &Bed, lacking: &str) -> Result<PathBuf> {
     let own = bed.dir("glibc")?;
     for entry in fs::read_dir(&bed.channel.glibc_lib)? {
         let entry = entry?;
-        if entry.file_name() != SONAME {
+        if entry.file_name() != lacking {
             symlink(entry.path(), own.join(entry.file_name()))?;
         }
     }
+    Ok(own)
+}
+
+/// Where the process's own glibc lacks a member, ld.so goes its way.
+fn own_lacks_it(bed: &Bed) -> Result<()> {
+    let own = glibc_without(bed, LACKING)?;
     let main = bed.program("main").source(include_str!("../../fixtures/loaded.c")).runpath("$ORIGIN/glibc").build()?;
     for other in others(bed) {
         let run = |soname: &str| declaring(bed, bed.run(&main).arg(plugin(bed, other, soname, "nothing")?));
-        let lacking = run(SONAME)?;
+        let lacking = run(LACKING)?;
         lacking.audited()?.equals(&lacking.plain()?)?;
         // It is this copy that counts.
         let audited = run("libresolv.so.2")?.audited()?;
         ensure!(loaded_from(audited.runs()?, &own) && !loaded_from(&audited, &other.glibc_lib), "{audited}");
         ensure!(audited.stdout.contains(&format!("{}\n", own.join("libresolv.so.2").display())), "{audited}");
+    }
+    Ok(())
+}
+
+/// A declared library needs a version of a member that the process's own glibc lacks, and leads to one elsewhere: it is
+/// loaded as ld.so loads it by its path. One that is sure to fit goes before it.
+fn own_lacks_need(bed: &Bed) -> Result<()> {
+    let own = glibc_without(bed, LACKING)?;
+    let member = bed.channel.glibc_lib.join(LACKING);
+    let version = Dynamic::read(&member)?.versions.into_iter().next().context("it defines no version")?;
+    let elsewhere = bed.library(&format!("elsewhere/{LACKING}")).defines(&[&version]).build()?;
+    let library = bed.library("first/libfound.so").says("first").uses(&[&version]).needs(&elsewhere);
+    let library = library.runpath("$ORIGIN/../elsewhere").build()?;
+    let sure = bed.library("sure/libfound.so").says("sure").build()?;
+    let main = bed.program("main").runpath("$ORIGIN/glibc").build()?;
+    let (first, second) = (line("first", &library), line("sure", &sure));
+    bed.run(&main).arg(&library).plain()?.prints([&first])?;
+    let alone = bed.run(&main).arg("libfound.so").declare([bed.path("first")]);
+    let both = alone.clone().declare([bed.path("first"), bed.path("sure")]);
+    alone.plain()?.misses("libfound.so")?;
+    alone.audited()?.prints([&first])?;
+    both.audited()?.prints([&second])?;
+    // It is this copy that counts.
+    symlink(member, own.join(LACKING))?;
+    both.audited()?.prints([&first])?;
+    Ok(())
+}
+
+/// A program that is started in its directory, with a glibc of its own below it. It is the process's, although nobody
+/// knows for sure where it is.
+fn relative_ld_library_path(bed: &Bed) -> Result<()> {
+    glibc_without(bed, LACKING)?;
+    let source =
+        "int getpid(void); int (*volatile used)(void) = getpid;\nconst char *who(void) { return \"found\"; }\n";
+    let libc = bed.channel.glibc_lib.join("libc.so.6");
+    let found = bed.library("declared/libfound.so").source(source).needs(&libc).build()?;
+    let loaded = bed.program("loaded").source(include_str!("../../fixtures/loaded.c")).build()?;
+    let loaded = bed.run(loaded).env("LD_LIBRARY_PATH", "glibc").plain()?;
+    ensure!(loaded.runs()?.stdout.lines().any(|file| file == "glibc/libc.so.6"), "{loaded}");
+    let run = bed.run(bed.program("main").build()?).arg("libfound.so").env("LD_LIBRARY_PATH", "glibc");
+    let run = run.declare([bed.path("declared")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints([line("found", &found)])?;
+    Ok(())
+}
+
+/// The same before libc.so.6 is loaded, and for a member that is not.
+fn relative_at_start(bed: &Bed) -> Result<()> {
+    glibc_without(bed, LACKING)?;
+    for (member, symbol) in [("libc.so.6", "getpid"), ("libm.so.6", "cos")] {
+        let source = format!(
+            "int {symbol}(void); int (*volatile used)(void) = {symbol};\nconst char *who(void) {{ return \"found\"; }}\n"
+        );
+        let needs = bed.channel.glibc_lib.join(member);
+        let found = bed.library("declared/libfound.so").source(source).needs(&needs).build()?;
+        let starts = bed.run(bed.program("starts").needs(&found).build()?);
+        let opens = bed.run(bed.program("main").build()?).arg("libfound.so");
+        for (run, expected) in [(starts, "found".into()), (opens, line("found", &found))] {
+            let run = run.declare([bed.path("declared")]);
+            let beside = format!("glibc:{}", bed.path("declared").display());
+            run.clone().env("LD_LIBRARY_PATH", beside).plain()?.prints([&expected])?;
+            let run = run.env("LD_LIBRARY_PATH", "glibc");
+            run.plain()?.misses("libfound.so")?;
+            run.audited()?.prints([&expected])?;
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::damage::Damage;
 use suite::manifest::View;
+use suite::outcome::Outcome;
 
 use super::Case;
 use super::logging::{FILE, LEVEL, read};
@@ -37,6 +38,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("refusal/python", python),
         Case::new("refusal/missing-distribution-path", missing_distribution_path).views(&[View::Nix]),
         Case::new("refusal/ldd", ldd),
+        Case::new("refusal/ldd-of-versions", ldd_of_versions),
         Case::new("refusal/log", log),
     ];
     // Each as long as the name that it takes the place of.
@@ -334,14 +336,45 @@ fn ldd(bed: &Bed) -> Result<()> {
     ensure!(plain.stdout.contains("libfound.so => not found\n"), "{plain}");
     let audited = run.audited()?;
     let found = format!("\t{} (0x", good.display());
-    let missing = audited.stdout.lines().filter(|line| line.contains("libfound.so") && line.ends_with("=> not found"));
-    ensure!(missing.count() == 1 && audited.stdout.contains(&found), "{audited}");
+    ensure!(audited.stdout.contains("\tlibfound.so => not found\n") && audited.stdout.contains(&found), "{audited}");
     ensure!(audited.stdout.contains("libc.so.6 => ") && audited.status == plain.status, "{audited}");
     // With what `ldd -v -r` sets, it goes into versions and symbols.
     let verbose = run.env("LD_VERBOSE", "1").env("LD_WARN", "yes").env("LD_BIND_NOW", "yes");
     let (plain, audited) = (verbose.plain()?, verbose.audited()?);
     ensure!(audited.stdout.contains("=> not found") && audited.status == plain.status, "{plain}{audited}");
     Ok(())
+}
+
+/// What ld.so does not find it looks for once more, by its soname, where versions of it are needed. It goes by whether
+/// the variable is there, whatever it says.
+fn ldd_of_versions(bed: &Bed) -> Result<()> {
+    defining(bed, "declared/libx.so.1", "declared", &["X_1"])?;
+    let plugin = wheel(bed, "own/libplugin.so", "libx.so.1", &["X_2"])?;
+    let reference = bed.library("reference/libx.so.1").says("reference").defines(&["X_2"]).build()?;
+    let main = bed.program("main").uses(&["X_2"]).needs(&reference).build()?;
+    let through = bed.program("through").needs(&plugin).runpath("$ORIGIN/own").build()?;
+    for program in [main, through] {
+        let run = bed.run(program).declare([bed.path("declared")]);
+        run.audited()?.fails_with("(does not define X_2, ")?;
+        for value in ["1", ""] {
+            let run = run.clone().env("LD_TRACE_LOADED_OBJECTS", value);
+            let verbose = run.clone().env("LD_VERBOSE", "1").env("LD_WARN", "yes").env("LD_BIND_NOW", "yes");
+            for run in [run, verbose] {
+                let (plain, audited) = (run.plain()?, run.audited()?);
+                ensure!(plain.stdout.contains("\tlibx.so.1 => not found\n"), "{plain}");
+                let lines =
+                    |outcome: &Outcome| outcome.stdout.lines().map(without_address).collect::<Vec<_>>().join("\n");
+                ensure!(lines(&plain) == lines(&audited) && plain.stderr == audited.stderr, "{plain}{audited}");
+                ensure!(plain.status == audited.status, "{plain}{audited}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A line of ldd's without the address, which is another one each time.
+fn without_address(line: &str) -> &str {
+    line.split_once(" (0x").map_or(line, |(line, _)| line)
 }
 
 /// The log says what was refused, and at level 3 why each candidate was.

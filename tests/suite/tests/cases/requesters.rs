@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
+use suite::damage::Damage;
 use suite::dynamic::Dynamic;
 use suite::run::Run;
 
@@ -29,8 +30,10 @@ pub fn cases() -> Vec<Case> {
         Case::new("requester/before-libc-of-ld-so", before_libc_of_ld_so),
         Case::new("requester/explicit-loader", explicit_loader),
         Case::new("requester/preload-that-does-not-fit", preload_that_does_not_fit),
+        Case::new("requester/linked-above-its-place", linked_above),
         Case::new("file/replaced-by-a-better-one", replaced_by_better),
         Case::new("file/replaced-by-a-worse-one", replaced_by_worse),
+        Case::new("file/written-over", written_over),
         Case::new("file/changes-for-ever", changes_for_ever),
         Case::new("file/shrinks-before-a-start", shrinks_before_start),
         Case::new("file/shrinks-while-it-is-read", shrinks),
@@ -200,6 +203,48 @@ fn preload_that_does_not_fit(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+/// A library that was linked for an address at which nothing can be: the base of its addresses is above all of them. It
+/// is among those that are looked through, and asks for a library itself.
+fn linked_above(bed: &Bed) -> Result<()> {
+    let libm = bed.channel.glibc_lib.join("libm.so.6");
+    let source = r#"
+        double cos(double);
+        double (*volatile used)(double) = cos;
+        const char *who(void) { return "found"; }"#;
+    let found = bed.library("declared/libfound.so").source(source).defines(&["X_1"]).needs(&libm).build()?;
+    let high = |name: &str, source: &str| {
+        bed.library(&format!("own/{name}")).source(source).flag("-Wl,-Ttext-segment=0xffff800000000000")
+    };
+    let only = high("libonly.so", "const char *who(void) { return \"only\"; }\n").build()?;
+    let asking = "const char *who(void); const char *ask(void) { return who(); }\n";
+    let asking = high("libasking.so", asking).uses(&["X_1"]).needs(&found).build()?;
+    let main = r#"
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <link.h>
+        #include <stdint.h>
+        #include <stdio.h>
+        int main(int argc, char **argv) {
+          for (int i = 1; i < argc; i++) {
+            struct link_map *map = dlopen(argv[i], RTLD_NOW);
+            if (!map) {
+              fprintf(stderr, "%s\n", dlerror());
+              return 1;
+            }
+            puts(map->l_addr > (uintptr_t)map->l_ld ? "above" : "below");
+          }
+          return 0;
+        }"#;
+    let run = bed.run(bed.program("main").source(main).build()?);
+    run.clone().arg(&only).plain()?.prints(["above"])?;
+    for (high, name) in [(&only, Some("libfound.so")), (&asking, None)] {
+        let run = run.clone().arg(high).args(name).declare([bed.path("declared")]);
+        run.plain()?.misses("libfound.so")?;
+        run.audited()?.prints(["above"].into_iter().chain(name.map(|_| "below")))?;
+    }
+    Ok(())
+}
+
 /// A build that does not fit is replaced by one that does while the process runs.
 fn replaced_by_better(bed: &Bed) -> Result<()> {
     let place = needing(bed, "declared/libfound.so", "bad", "libc.so.6", NEVER)?;
@@ -229,6 +274,29 @@ fn twice<'b>(bed: &'b Bed<'b>) -> Result<Run<'b>> {
     let plain = run.clone().arg(bed.file("spare", "")?).arg(bed.path("replaced")).plain()?;
     ensure!(plain.stdout.matches("libfound.so: cannot open shared object file").count() == 2, "{plain}");
     Ok(run)
+}
+
+/// Another build is written over one that does not fit, and nothing tells so but the time of the change itself.
+fn written_over(bed: &Bed) -> Result<()> {
+    // The oldest version that both x86_64 and aarch64 have.
+    const MET: &str = "GLIBC_2.17";
+    let stub = bed.library("stubs/libc.so.6").defines(&[NEVER]).build()?;
+    let place = bed.library("declared/libfound.so").says("found").uses(&[NEVER]).needs(&stub);
+    let place = place.defines(&["X_1"]).build()?;
+    let mut better = Damage::read(&place)?;
+    better.rename(NEVER, MET.as_bytes())?;
+    let other = bed.path("other/libfound.so");
+    better.write(&other)?;
+    let main = bed.program("main").build()?;
+    bed.run(&main).arg(&place).plain()?.fails_with(&format!("version `{NEVER}' not found"))?;
+    bed.run(main).arg(&other).plain()?.prints([line("found", &other)])?;
+    let program = bed.program("in_place").source(include_str!("../../fixtures/in_place.c")).build()?;
+    let run = bed.run(program).arg("libfound.so").arg(other).arg(&place).declare([bed.path("declared")]);
+    let audited = run.audited()?;
+    let lines: Vec<&str> = audited.runs()?.stdout.lines().collect();
+    let needs = format!("{} (needs {NEVER}, ", place.display());
+    ensure!(lines.len() == 2 && lines[0].starts_with(&needs) && lines[1] == "found", "{audited}");
+    Ok(())
 }
 
 /// A file that changes more often than there is room to remember it.

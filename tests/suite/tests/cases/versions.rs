@@ -17,6 +17,8 @@ pub fn cases() -> Vec<Case> {
     let mut cases = vec![
         Case::new("versions/of-another-member", of_another_member),
         Case::new("versions/packed-relocations", packed_relocations),
+        Case::new("versions/packed-relocations-untold", packed_relocations_untold),
+        Case::new("versions/executable-stack", executable_stack),
         Case::new("versions/real-glibc", real_glibc),
         Case::new("versions/weak-need", weak_need),
         Case::new("versions/first-that-fits", first_that_fits),
@@ -121,6 +123,71 @@ fn packed_relocations(bed: &Bed) -> Result<()> {
     run.plain()?.misses("libfound.so")?;
     let expected = if bed.channel.version() >= (2, 36) { line("first", &packed) } else { line("second", &good) };
     run.audited()?.prints([expected])?;
+    Ok(())
+}
+
+/// Some linkers don't say that they packed them. An older glibc leaves such pointers as they are.
+fn packed_relocations_untold(bed: &Bed) -> Result<()> {
+    let newest = bed.manifest.channels.iter().max_by_key(|channel| channel.version()).context("there is no channel")?;
+    let source = "const char *volatile text = \"first\";\nconst char *who(void) { return text; }\n";
+    let packed = bed.library("first/libfound.so").channel(newest).source(source);
+    let packed = packed.flag("-Wl,-z,pack-relative-relocs").build()?;
+    ensure!(Dynamic::read(&packed)?.relr, "nothing is packed");
+    let good = bed.library("second/libfound.so").says("second").build()?;
+    let main = bed.program("main").build()?;
+    let run = |directories: &[&str]| {
+        let run = bed.run(&main).arg("libfound.so");
+        run.declare(directories.iter().map(|directory| bed.path(directory)))
+    };
+    let plain = bed.run(&main).arg(&packed).plain()?;
+    run(&["first"]).plain()?.misses("libfound.so")?;
+    if bed.channel.version() >= (2, 36) {
+        plain.prints([line("first", &packed)])?;
+        run(&["first", "second"]).audited()?.prints([line("first", &packed)])?;
+    } else {
+        ensure!(plain.runs().is_err() && plain.stderr.is_empty(), "ld.so notices: {plain}");
+        run(&["first", "second"]).audited()?.prints([line("second", &good)])?;
+        run(&["first"]).audited()?.fails_with(&format!("{} (needs GLIBC_ABI_DT_RELR, ", packed.display()))?;
+    }
+    Ok(())
+}
+
+/// From 2.41 on glibc makes the stack executable for what the program needs when it starts, and for nobody later.
+fn executable_stack(bed: &Bed) -> Result<()> {
+    let library = |place: &str| {
+        let libc = bed.channel.glibc_lib.join("libc.so.6");
+        let source = "int getpid(void); int (*volatile used)(void) = getpid;\n";
+        let source = format!("{source}const char *who(void) {{ return \"{place}\"; }}\n");
+        bed.library(&format!("{place}/libfound.so")).source(source).defines(&["X_1"]).needs(&libc)
+    };
+    let second = library("second").build()?;
+    let said = library("said").flag("-Wl,-z,execstack").build()?;
+    ensure!(Dynamic::read(&said)?.executable_stack == Some(true), "it needs no executable stack");
+    // As old assemblers leave it: what that means is another thing on each kind of machine.
+    let unsaid = library("unsaid").build()?;
+    let mut without = Damage::read(&unsaid)?;
+    without.without_stack()?;
+    without.write(&unsaid)?;
+    let main = bed.program("main").build()?;
+    for (name, first) in [("said", &said), ("unsaid", &unsaid)] {
+        let run = |program: &PathBuf, directories: &[&str]| {
+            bed.run(program).declare(directories.iter().map(|directory| bed.path(directory)))
+        };
+        let by_path = bed.run(&main).arg(first).plain()?;
+        let alone = run(&main, &[name]).arg("libfound.so");
+        alone.plain()?.misses("libfound.so")?;
+        alone.audited()?.equals(&by_path)?;
+        let expected = if by_path.runs().is_ok() { line(name, first) } else { line("second", &second) };
+        run(&main, &[name, "second"]).arg("libfound.so").audited()?.prints([expected])?;
+        if name == "said" {
+            let since = bed.channel.version() >= (2, 41);
+            let refuses = by_path.stderr.contains("cannot enable executable stack as shared object requires");
+            ensure!(refuses == since, "{by_path}");
+        }
+        let starts = bed.program("starts").needs(first).build()?;
+        run(&starts, &[name]).plain()?.misses("libfound.so")?;
+        run(&starts, &[name]).audited()?.prints([name])?;
+    }
     Ok(())
 }
 
