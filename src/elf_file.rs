@@ -348,15 +348,15 @@ impl<'r> Tables<'r> {
     /// Writes what is needed and what is defined. `Ok(None)` when there is no room.
     fn write(&self, dynamic: &Dynamic<'_>, strings: &Strings<'_>, writer: &mut Writer<'_>) -> Result<Option<()>, Skip> {
         // A ld.so that does not know these relocations leaves them out, and says so only where a linker saw to it.
-        let packed = Need { soname: own_glibc::LIBC, version: b"GLIBC_ABI_DT_RELR", is_brought: true };
+        let version = b"GLIBC_ABI_DT_RELR";
+        let packed = Need { soname: own_glibc::LIBC, version, is_weak: false, is_brought: true };
         let mut outcome = Ok(if dynamic.has_relr { writer.need(packed) } else { Some(()) });
         let needs = dynamic.needs.map_or(Some(()), |table| {
             each_need(self, table, |need| {
                 outcome = match need_of(need, dynamic, strings) {
-                    Some(named) if !need.weak => Ok(writer.need(named)),
                     // Of a weak one it matters only that the library is there.
-                    Some(named) if named.is_brought => Ok(Some(())),
-                    Some(named) => Ok(writer.need(Need { version: b"", ..named })),
+                    Some(named) if named.is_weak && named.is_brought => Ok(Some(())),
+                    Some(named) => Ok(writer.need(named)),
                     None => Err(Skip::Versions),
                 };
                 outcome == Ok(Some(()))
@@ -380,7 +380,7 @@ impl<'r> Tables<'r> {
 fn need_of<'s>(need: versions::Need, dynamic: &Dynamic<'_>, strings: &Strings<'s>) -> Option<Need<'s>> {
     let (soname, version) = (strings.get(need.file)?, strings.get(need.version)?);
     let is_brought = dynamic.needed().any(|offset| strings.get(offset) == Some(soname));
-    (sysv_hash(version) == need.hash).then_some(Need { soname, version, is_brought })
+    (sysv_hash(version) == need.hash).then_some(Need { soname, version, is_weak: need.weak, is_brought })
 }
 
 /// The parts of the string table that were read, by their offsets in it.

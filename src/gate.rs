@@ -88,7 +88,7 @@ pub fn needs<O: Objects, F: Files>(
         if !need.is_brought && search.objects.loaded(need.soname).is_none() {
             return Ok(Err(Skip::Versions));
         }
-        if need.version.is_empty() {
+        if need.is_weak {
             continue;
         }
         let met = match (Name::new(need.soname), Name::new(need.version)) {

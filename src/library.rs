@@ -7,8 +7,8 @@
 /// The sections of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
-    /// Versions that it needs: a soname and a version each, with a byte before them that says whether the soname is in
-    /// DT_NEEDED.
+    /// Versions that it needs: a soname and a version each, with a byte before them: 1 if the soname is in DT_NEEDED, and 2
+    /// if the version is weak.
     Needs,
     /// Versions that it defines.
     Definitions,
@@ -30,8 +30,10 @@ const LENGTHS: usize = 4 * (SECTIONS + 1);
 pub struct Need<'r> {
     /// The soname of the library that has to define it.
     pub soname: &'r [u8],
-    /// The version; empty if ld.so does without it.
+    /// The version.
     pub version: &'r [u8],
+    /// ld.so does without the version (VER_FLG_WEAK), but not without the library.
+    pub is_weak: bool,
     /// DT_NEEDED brings that library. ld.so ends the process over one that is not there at all.
     pub is_brought: bool,
 }
@@ -91,13 +93,14 @@ impl<'r> Library<'r> {
 
     /// A need, where `at` is 0 or what came with the one before, and where the next one is.
     pub fn need(&self, at: usize) -> Option<(Need<'r>, usize)> {
-        let (is_brought, rest) = self.section(Section::Needs).get(at..)?.split_first()?;
+        let (flags, rest) = self.section(Section::Needs).get(at..)?.split_first()?;
         let mut strings = rest.split(|&byte| byte == 0);
         let (soname, version) = (strings.next()?, strings.next()?);
         // Behind the last string there is an empty one.
         strings.next()?;
         let len = soname.len().checked_add(version.len())?.checked_add(3)?;
-        Some((Need { soname, version, is_brought: *is_brought != 0 }, at.checked_add(len)?))
+        let (is_brought, is_weak) = (flags & 1 != 0, flags & 2 != 0);
+        Some((Need { soname, version, is_weak, is_brought }, at.checked_add(len)?))
     }
 
     /// The versions that it defines.
@@ -151,7 +154,7 @@ impl<'b> Writer<'b> {
 
     /// Adds a need. The needs come first. `None` when the room is full, as for all that follows.
     pub fn need(&mut self, need: Need<'_>) -> Option<()> {
-        self.add(Section::Needs, &[u8::from(need.is_brought)])?;
+        self.add(Section::Needs, &[u8::from(need.is_brought) | u8::from(need.is_weak) << 1])?;
         self.string(Section::Needs, need.soname)?;
         self.string(Section::Needs, need.version)
     }
@@ -202,7 +205,8 @@ mod tests {
     use std::vec::Vec;
 
     fn need<'r>(soname: &'r str, version: &'r str) -> Need<'r> {
-        Need { soname: soname.as_bytes(), version: version.as_bytes(), is_brought: soname.contains('m') }
+        let (is_weak, is_brought) = (version.contains('9'), soname.contains('m'));
+        Need { soname: soname.as_bytes(), version: version.as_bytes(), is_weak, is_brought }
     }
 
     /// A record with these needs and definitions, at /d/libx.so.

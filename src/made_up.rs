@@ -139,7 +139,8 @@ impl Files for MadeUpFiles {
         let mut writer = Writer::new(&mut record).unwrap();
         for (soname, version) in needs {
             let (soname, is_brought) = soname.strip_prefix('!').map_or((soname, true), |soname| (soname, false));
-            writer.need(Need { soname: soname.as_bytes(), version: version.as_bytes(), is_brought }).unwrap();
+            let (soname, version) = (soname.as_bytes(), version.as_bytes());
+            writer.need(Need { soname, version, is_weak: false, is_brought }).unwrap();
         }
         for version in definitions {
             writer.definition(version.as_bytes()).unwrap();
