@@ -1,6 +1,6 @@
 //! A candidate that fits may bring along a library that does not, by its own RUNPATH. ld.so would load both and fail.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
 
 /// In `bad` a libfound.so that brings `brings`, in `good` one that brings nothing. The first is passed over, and alone it
 /// is refused for this reason.
-fn passed_over(bed: &Bed, brings: &PathBuf, runpath: &str, reason: &str) -> Result<()> {
+fn passed_over(bed: &Bed, brings: &Path, runpath: &str, reason: &str) -> Result<()> {
     let bad = bed.library("bad/libfound.so").says("bad").needs(brings).runpath(runpath).build()?;
     let good = bed.library("good/libfound.so").says("good").build()?;
     let run = bed.run(bed.program("main").build()?);
