@@ -42,6 +42,9 @@ pkgs.runCommandLocal "check-environment" { } ''
   test "$(${environment}/bin/replit-env python ${program})" = libgreeting.so.1
   ${pkgs.replit-env}/bin/replit-env python3 ${sonames} >$out
 
+  # A shell with what is printed can do without it.
+  test "$(eval "$(${environment}/bin/replit-env --print-env)"; python ${program})" = libgreeting.so.1
+
   # What answers is in the environment's closure.
   ${pkgs.replit-env}/bin/replit-env --version | grep --quiet '^replit-env ${pkgs.rtld-loader.version}$'
 ''

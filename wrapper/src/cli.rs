@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 use crate::closure::Closure;
 use crate::declared::{Declared, ListEntry, Shell, Variable};
 use crate::generate::{self, Environment};
+use crate::print_env::{self, Format};
 use crate::static_tls::StaticTls;
 use crate::variables::Variables;
 
@@ -40,10 +41,12 @@ enum Command {
         version,
         hide = true
     )]
-    ReplitEnv,
+    ReplitEnv(ReplitEnv),
 }
 
-const USAGE: &str = "replit-env [--] PROGRAM [ARGUMENT]...";
+const USAGE: &str = "\
+replit-env [--] PROGRAM [ARGUMENT]...
+       replit-env --print-env[=FORMAT]";
 
 const VARIABLES: &str = "\
 Variables:
@@ -55,7 +58,19 @@ Variables:
 
 Examples:
   replit-env python main.py
-  REPLIT_RTLD_LOG_LEVEL=info REPLIT_RTLD_LOG_FILE=stderr replit-env python main.py";
+  REPLIT_RTLD_LOG_LEVEL=info REPLIT_RTLD_LOG_FILE=stderr replit-env python main.py
+  eval \"$(replit-env --print-env)\"";
+
+#[derive(Args)]
+struct ReplitEnv {
+    /// Prints the variables that are set for PROGRAM
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "sh")]
+    print_env: Option<Format>,
+
+    // From the script: the names of what it sets, with commas between them.
+    #[arg(long, hide = true)]
+    variables: Option<String>,
+}
 
 /// Writes DIR/bin/replit-env, DIR/lib/rtld_loader.so and DIR/etc/profile.d/replit-env.sh.
 ///
@@ -91,7 +106,7 @@ struct Generate {
     #[arg(long, value_name = "FILE")]
     auditor: Option<PathBuf>,
 
-    /// What answers --help and --version of the script; if not given, this program
+    /// What answers --help, --version and --print-env of the script; if not given, this program
     #[arg(long, value_name = "FILE")]
     helper: Option<PathBuf>,
 
@@ -113,7 +128,11 @@ pub fn run() -> Result<ExitCode> {
             environment(*arguments, matches)?.write()?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::ReplitEnv => {
+        Command::ReplitEnv(ReplitEnv { print_env: Some(format), variables: Some(names) }) => {
+            print_env::print(format, names.split(','))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::ReplitEnv(_) => {
             eprintln!("Usage: {USAGE}");
             Ok(ExitCode::from(2))
         }

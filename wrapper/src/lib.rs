@@ -2,7 +2,7 @@
 //!
 //! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, and `static_tls` how much
 //! thread-local storage that has. `script` turns it all into shell text (`sh/` holds the parts that never change),
-//! `generate` writes the files.
+//! `generate` writes the files. `print_env` prints what a script has set.
 #![deny(unsafe_code)]
 
 pub mod cli;
@@ -10,6 +10,7 @@ mod closure;
 mod declared;
 mod generate;
 mod object_file;
+mod print_env;
 mod script;
 mod static_tls;
 mod tunables;

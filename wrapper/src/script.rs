@@ -38,16 +38,16 @@ pub struct Changes<'a> {
 
 /// The text of `bin/replit-env`.
 pub fn wrapper(shell: &Shell, helper: &[u8], changes: &Changes<'_>) -> Vec<u8> {
-    let (before, after) = ARGUMENTS.split_once("@helper@").expect("arguments.sh names the helper");
-    let parts: [&[u8]; 10] = [
+    let assignments = assignments(changes);
+    let arguments = ARGUMENTS.replace("@names@", &names(&assignments).join(","));
+    let arguments: Vec<&[u8]> = arguments.split("@helper@").map(str::as_bytes).collect();
+    let parts: [&[u8]; 8] = [
         b"#!",
         shell.bytes(),
         b"\n# Runs a program with the declared dependencies. Written by replit-env-cli; made anew, not edited.\n",
-        before.as_bytes(),
-        &quoted(helper),
-        after.as_bytes(),
+        &arguments.join(&quoted(helper)[..]),
         b"\n",
-        &text(changes),
+        &text(&assignments),
         b"\n",
         EXEC.as_bytes(),
     ];
@@ -57,22 +57,50 @@ pub fn wrapper(shell: &Shell, helper: &[u8], changes: &Changes<'_>) -> Vec<u8> {
 /// The text of `etc/profile.d/replit-env.sh`.
 pub fn profile(changes: &Changes<'_>) -> Vec<u8> {
     let header = "# For sourcing: gives the shell the declared dependencies. Written by replit-env-cli; made anew, not edited.\n";
-    [header.as_bytes(), &text(changes)].concat()
+    [header.as_bytes(), &text(&assignments(changes))].concat()
 }
 
-fn text(changes: &Changes<'_>) -> Vec<u8> {
-    let mut text = Vec::new();
-    for variable in changes.variables {
-        let parts: [&[u8]; 5] = [b"export ", variable.name().as_bytes(), b"=", &quoted(variable.value()), b"\n"];
-        text.extend(parts.concat());
-    }
+/// One line of the shell that sets a variable to exactly these bytes. The name is a word.
+pub fn export(name: &str, value: &[u8]) -> Vec<u8> {
+    [b"export ", name.as_bytes(), b"=", &quoted(value), b"\n"].concat()
+}
+
+/// Text that sets one variable.
+struct Assignment<'a> {
+    name: &'a str,
+    text: Vec<u8>,
+}
+
+/// What is set, in order. One name may be there several times.
+fn assignments<'a>(changes: &Changes<'a>) -> Vec<Assignment<'a>> {
+    let declared = changes
+        .variables
+        .iter()
+        .map(|variable| Assignment { name: variable.name(), text: export(variable.name(), variable.value()) });
     let auditors = [changes.auditor.bytes()].into_iter().chain(changes.auditors.iter().map(Vec::as_slice));
-    text.extend(merge("LD_AUDIT", &auditors.collect::<Vec<_>>(), "", AUDITOR));
-    text.extend(merge("REPLIT_LD_LIBRARY_PATH", &bytes(changes.libraries), "", NONE));
-    text.extend(merge("PATH", &bytes(changes.programs), DEFAULT_PATH, NONE));
-    text.extend(tunables(changes));
-    text.extend(FORGET.as_bytes());
-    text
+    let lists = [
+        merge("LD_AUDIT", &auditors.collect::<Vec<_>>(), "", AUDITOR),
+        merge("REPLIT_LD_LIBRARY_PATH", &bytes(changes.libraries), "", NONE),
+        merge("PATH", &bytes(changes.programs), DEFAULT_PATH, NONE),
+        Some(tunables(changes)),
+    ];
+    declared.chain(lists.into_iter().flatten()).collect()
+}
+
+fn text(assignments: &[Assignment<'_>]) -> Vec<u8> {
+    let parts = assignments.iter().map(|assignment| assignment.text.as_slice());
+    parts.chain([FORGET.as_bytes()]).collect::<Vec<_>>().concat()
+}
+
+/// The names of what is set, each once.
+fn names<'a>(assignments: &[Assignment<'a>]) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for assignment in assignments {
+        if !names.contains(&assignment.name) {
+            names.push(assignment.name);
+        }
+    }
+    names
 }
 
 fn bytes(entries: &[ListEntry]) -> Vec<&[u8]> {
@@ -84,26 +112,28 @@ fn bytes(entries: &[ListEntry]) -> Vec<&[u8]> {
 ///
 /// One loop a variable and no shell function: functions of a sourced file outlive it, and zsh can be set to complain about
 /// what they assign.
-fn merge(variable: &str, ours: &[&[u8]], unset: &str, older: &str) -> Vec<u8> {
+fn merge(variable: &'static str, ours: &[&[u8]], unset: &str, older: &str) -> Option<Assignment<'static>> {
     // Nothing of ours: the variable is not touched.
     if ours.is_empty() {
-        return Vec::new();
+        return None;
     }
     let list = ours.join(&b':');
     let rest = format!("__replit_env_older={older}\n__replit_env_rest=${{{variable}-{unset}}}\n");
     let merge = MERGE.replace("VARIABLE", variable);
-    [b"__replit_env_ours=", &quoted(&list)[..], b"\n", rest.as_bytes(), merge.as_bytes()].concat()
+    let text = [b"__replit_env_ours=", &quoted(&list)[..], b"\n", rest.as_bytes(), merge.as_bytes()].concat();
+    Some(Assignment { name: variable, text })
 }
 
 /// Merges GLIBC_TUNABLES, a list of settings in place of paths.
-fn tunables(changes: &Changes<'_>) -> Vec<u8> {
+fn tunables(changes: &Changes<'_>) -> Assignment<'static> {
     // With a colon behind each, as the script takes lists apart.
     let declared: Vec<u8> = changes.tunables.iter().flat_map(|setting| setting.iter().chain(b":")).copied().collect();
     let merge = TUNABLES
         .replace("@name@", STATIC_TLS)
         .replace("@static_tls@", &changes.static_tls.to_string())
         .replace("@largest@", &LARGEST.to_string());
-    [b"__replit_env_ours=", &quoted(&declared)[..], b"\n", merge.as_bytes()].concat()
+    let text = [b"__replit_env_ours=", &quoted(&declared)[..], b"\n", merge.as_bytes()].concat();
+    Assignment { name: "GLIBC_TUNABLES", text }
 }
 
 /// A word of the shell that stands for exactly these bytes.
@@ -131,6 +161,6 @@ mod tests {
 
     #[test]
     fn a_list_of_nothing_leaves_the_variable_alone() {
-        assert!(merge("PATH", &[], DEFAULT_PATH, NONE).is_empty());
+        assert!(merge("PATH", &[], DEFAULT_PATH, NONE).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod generate;
+mod print_env;
 mod profile;
 mod static_tls;
 mod tunables;

@@ -249,7 +249,8 @@ fn usage_errors_exit_with_2() {
 fn the_helper_alone_is_no_wrapper() {
     let output = Command::new(cli()).arg("replit-env").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(output.stderr, b"Usage: replit-env [--] PROGRAM [ARGUMENT]...\n");
+    let usage = "Usage: replit-env [--] PROGRAM [ARGUMENT]...\n       replit-env --print-env[=FORMAT]\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), usage);
 }
 
 #[test]
@@ -276,17 +277,18 @@ fn the_script_becomes_the_program_and_starts_no_other() {
     let bench = Bench::new();
     let out = bench.environment("e", &["--lib=/usr/lib", "--bin=/usr/sbin", "--env=A=b"]);
     let trace = bench.path("trace");
-    for sh in AS_SH {
+    // With --print-env the program is the helper.
+    for (sh, argument) in AS_SH.iter().flat_map(|sh| [(sh, "/bin/true"), (sh, "--print-env")]) {
         let mut command = Command::new(which("strace"));
         command.args(["-f", "-qq", "-e", "trace=process", "-e", "signal=none", "-o"]).arg(&trace);
-        command.arg(which(sh[0])).args(&sh[1..]).arg(script(&out)).arg("/bin/true");
+        command.arg(which(sh[0])).args(&sh[1..]).arg(script(&out)).arg(argument);
         command.env_clear().env("PATH", "/nowhere").env("REPLIT_LD_LIBRARY_PATH", "/one:/two");
         run(&mut command);
         let trace = fs::read_to_string(&trace).unwrap();
         let calls = |name: &str| trace.lines().filter(|line| line.contains(name)).count();
         // The shell itself, then the program.
-        assert_eq!(calls("execve("), 2, "{sh:?}: {trace}");
-        assert_eq!(calls("clone") + calls("fork("), 0, "{sh:?}: {trace}");
+        assert_eq!(calls("execve("), 2, "{sh:?} {argument}: {trace}");
+        assert_eq!(calls("clone") + calls("fork("), 0, "{sh:?} {argument}: {trace}");
     }
 }
 

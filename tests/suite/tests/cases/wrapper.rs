@@ -1,11 +1,13 @@
 //! The generated `replit-env`, with real programs: what people start.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use suite::bed::Bed;
+use suite::manifest::View;
 use suite::process;
 
 use super::{Case, line};
@@ -18,6 +20,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("wrapper/nested", nested),
         Case::new("wrapper/users-own-auditor", users_own_auditor),
         Case::new("wrapper/profile", profile),
+        // The helper may be a program of the machine, and those are not in the other view.
+        Case::new("wrapper/print-env", print_env).views(&[View::Distribution, View::Direct]),
     ]
 }
 
@@ -141,5 +145,21 @@ fn profile(bed: &Bed) -> Result<()> {
     let script = r#"set -eu; . "$1"; . "$1"; exec "$2" libfound.so"#;
     let run = bed.run(shell(bed)).args(["-c", script, "sh"]).arg(bed.path("env/etc/profile.d/replit-env.sh")).arg(main);
     run.plain()?.prints([line("declared", &library)])?;
+    Ok(())
+}
+
+/// Who has what it prints can do without it.
+fn print_env(bed: &Bed) -> Result<()> {
+    let library = bed.library("declared/libfound.so").says("declared").build()?;
+    let main = bed.program("main").build()?;
+    bed.run(&main).arg("libfound.so").plain()?.misses("libfound.so")?;
+    let replit_env = generate(bed, "env", &[("--lib", bed.path("declared").as_os_str())])?;
+    let lines = [line("declared", &library)];
+    let script = r#"eval "$("$1" --print-env)"; exec "$2" libfound.so"#;
+    bed.run(shell(bed)).args(["-c", script, "sh"]).arg(&replit_env).arg(&main).plain()?.prints(&lines)?;
+    let printed = bed.run(&replit_env).arg("--print-env=json").plain()?;
+    let variables: BTreeMap<String, String> = serde_json::from_str(&printed.runs()?.stdout)?;
+    let run = variables.iter().fold(bed.run(&main), |run, (name, value)| run.env(name, value));
+    run.arg("libfound.so").plain()?.prints(&lines)?;
     Ok(())
 }
