@@ -1,41 +1,79 @@
 {
   description = "Finds the libraries that ld.so cannot: an LD_AUDIT library and a wrapper that declares what it may use";
 
-  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+  # nix/channels.toml lists the channels. What is not asked for is not fetched.
+  inputs = {
+    nixpkgs.follows = "nixpkgs-stable-26_05";
+    nixpkgs-stable-22_05.url = "github:NixOS/nixpkgs/nixos-22.05";
+    nixpkgs-stable-22_11.url = "github:NixOS/nixpkgs/nixos-22.11";
+    nixpkgs-stable-23_05.url = "github:NixOS/nixpkgs/nixos-23.05";
+    nixpkgs-stable-23_11.url = "github:NixOS/nixpkgs/nixos-23.11";
+    nixpkgs-stable-24_05.url = "github:NixOS/nixpkgs/nixos-24.05";
+    nixpkgs-stable-24_11.url = "github:NixOS/nixpkgs/nixos-24.11";
+    nixpkgs-stable-25_05.url = "github:NixOS/nixpkgs/nixos-25.05";
+    nixpkgs-stable-25_11.url = "github:NixOS/nixpkgs/nixos-25.11";
+    nixpkgs-stable-26_05.url = "github:NixOS/nixpkgs/nixos-26.05";
+    nixpkgs-unstable.url = "github:NixOS/nixpkgs/nixos-unstable";
+  };
 
   outputs =
-    { self, nixpkgs }:
+    { self, nixpkgs, ... }@inputs:
     let
-      systems = [
+      perSystem = nixpkgs.lib.genAttrs [
         "x86_64-linux"
         "aarch64-linux"
       ];
-      perSystem =
-        f: nixpkgs.lib.genAttrs systems (system: f (import ./. { pkgs = nixpkgs.legacyPackages.${system}; }));
+      projectWith =
+        pkgs:
+        import ./. {
+          inherit pkgs;
+          compiler = nixpkgs.legacyPackages.${pkgs.stdenv.hostPlatform.system};
+        };
+      project = system: projectWith nixpkgs.legacyPackages.${system};
+      perChannel = import ./nix/perChannel.nix {
+        inherit (nixpkgs) lib;
+        project = system: channel: projectWith inputs."nixpkgs-${channel}".legacyPackages.${system};
+      };
     in
     {
-      packages = perSystem (project: {
-        inherit (project) rtld-loader replit-env;
-        default = project.replit-env;
-      });
+      packages = perSystem (
+        system:
+        let
+          attributes = { inherit (project system) rtld-loader replit-env; };
+        in
+        attributes // perChannel system (project: project) attributes // { default = attributes.replit-env; }
+      );
 
-      apps = perSystem (project: rec {
+      apps = perSystem (system: rec {
         replit-env = {
           type = "app";
-          program = "${project.replit-env}/bin/replit-env";
-          meta = { inherit (project.replit-env.meta) description; };
+          program = "${(project system).replit-env}/bin/replit-env";
+          meta = { inherit ((project system).replit-env.meta) description; };
         };
         default = replit-env;
       });
 
-      lib.mkReplitEnv = import ./nix/mkReplitEnv.nix;
+      lib.mkReplitEnv = arguments: (projectWith arguments.pkgs).mkReplitEnv arguments;
 
       overlays.default = import ./nix/overlay.nix;
 
-      devShells = perSystem (project: {
-        default = project.devShell;
+      devShells = perSystem (system: {
+        default = (project system).devShell;
       });
 
-      checks = perSystem (project: project.rtld-loader.tests);
+      checks = perSystem (
+        system:
+        let
+          inherit ((project system).rtld-loader) tests;
+        in
+        tests
+        // perChannel system (project: project.rtld-loader.tests) tests
+        // {
+          glibcs = import ./nix/glibcs.nix {
+            inherit inputs;
+            pkgs = nixpkgs.legacyPackages.${system};
+          };
+        }
+      );
     };
 }

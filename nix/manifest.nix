@@ -19,7 +19,7 @@ let
     channels = [
       {
         name = "nixpkgs";
-        glibc = pkgs.glibc.version;
+        glibc = import ./glibc.nix pkgs;
         system = pkgs.stdenv.hostPlatform.system;
         interpreter = pkgs.stdenv.cc.bintools.dynamicLinker;
         glibc_lib = dirOf pkgs.stdenv.cc.bintools.dynamicLinker;

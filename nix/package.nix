@@ -2,7 +2,9 @@
   The audit library, and the host program that makes environments with it.
 
   # Inputs
-  nixpkgs' `lib` and `rustPlatform`. `tests`: what `passthru.tests` is to be.
+  - nixpkgs' `lib`, `rustPlatform` and `stdenv`.
+  - `cc`: the compiler that links, of the nixpkgs whose programs this is for.
+  - `tests` and `suite`: what `passthru` is to have beside.
 
   # Output
   A derivation: `out` has the library, at `rtld_loader.so` too, and refers to nothing, for it is loaded into programs of
@@ -11,7 +13,10 @@
 {
   lib,
   rustPlatform,
+  stdenv,
+  cc ? stdenv.cc,
   tests ? { },
+  suite ? null,
 }:
 rustPlatform.buildRustPackage {
   pname = "rtld-loader";
@@ -28,6 +33,8 @@ rustPlatform.buildRustPackage {
   # An auditor has no RUNPATH, and no section that a wrapper of cargo's adds.
   NIX_NO_SELF_RPATH = "1";
   auditable = false;
+
+  "CARGO_TARGET_${stdenv.hostPlatform.rust.cargoEnvVarTarget}_LINKER" = "${cc}/bin/cc";
 
   buildPhase = ''
     runHook preBuild
@@ -50,7 +57,7 @@ rustPlatform.buildRustPackage {
     runHook postInstall
   '';
 
-  passthru = { inherit tests; };
+  passthru = { inherit suite tests; };
 
   meta = {
     description = "LD_AUDIT library that finds the libraries ld.so cannot";

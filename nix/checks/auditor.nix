@@ -1,5 +1,6 @@
 /**
-  The auditor can be loaded into a program of any glibc: it refers to no store path and needs no library.
+  The auditor can be loaded into a program of any glibc: it refers to no store path and needs no library. Under this
+  nixpkgs' ld.so, whose toolchain linked it, it is silent, and finds what ld.so does not.
 
   # Inputs
   A nixpkgs with the overlay.
@@ -8,6 +9,17 @@
   A derivation.
 */
 pkgs:
+let
+  # No library of a real package: a build sandbox may show those of the machine.
+  greeting = pkgs.callPackage ../../tests/consumer/greeting.nix { };
+  program = pkgs.writeText "program.py" ''
+    import ctypes
+    try:
+        print(ctypes.CDLL("libgreeting.so.1")._name)
+    except OSError as error:
+        print(error)
+  '';
+in
 pkgs.runCommandLocal "check-auditor"
   {
     # By the name and in the place that the C loader's flake had.
@@ -27,8 +39,22 @@ pkgs.runCommandLocal "check-auditor"
     test -z "$(patchelf --print-needed "$auditor")"
     test -z "$(patchelf --print-rpath "$auditor")"
 
+    # What is linked along with it starts with this ld.so.
+    interpreter=$(patchelf --print-interpreter ${pkgs.rtld-loader.cli}/bin/replit-env-cli)
+    if [ "$interpreter" != ${pkgs.stdenv.cc.bintools.dynamicLinker} ]; then
+      echo "another toolchain linked it, that of $interpreter"
+      exit 1
+    fi
+
     # ld.so says on stderr when it cannot load an auditor.
-    LD_AUDIT=$auditor ${pkgs.python3}/bin/python3 -c 'print("runs")' >$out 2>complaints
-    grep --quiet runs $out
+    run() { ${pkgs.python3}/bin/python3 ${program} 2>>complaints; }
+    missing='libgreeting.so.1: cannot open shared object file: No such file or directory'
+    export REPLIT_LD_LIBRARY_PATH=${greeting}/lib
+    test "$(run)" = "$missing"
+    export LD_AUDIT=$auditor
+    test "$(run)" = libgreeting.so.1
+    unset REPLIT_LD_LIBRARY_PATH
+    test "$(run)" = "$missing"
     test ! -s complaints
+    touch $out
   ''

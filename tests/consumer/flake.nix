@@ -28,6 +28,23 @@
       });
 
       checks = perSystem (system: {
+        # A nixpkgs with an older rustc than this project takes makes the same: that of `replit-env` compiles.
+        old =
+          let
+            pkgs = import nixpkgs {
+              inherit system;
+              overlays = [ (final: prev: { rustPlatform = throw "its rustc is too old"; }) ];
+            };
+            environment = replit-env.lib.mkReplitEnv {
+              inherit pkgs;
+              replitNix = ./replit.nix;
+            };
+          in
+          pkgs.runCommandLocal "old" { } ''
+            test ${environment} = ${self.packages.${system}.default}
+            touch $out
+          '';
+
         default = nixpkgs.legacyPackages.${system}.runCommandLocal "consumer" { } ''
           ${self.packages.${system}.default}/bin/replit-env python ${./main.py} >$out
         '';

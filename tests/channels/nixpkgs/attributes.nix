@@ -61,7 +61,15 @@ packages
   stdenv = {
     inherit (build) mkDerivation;
     cc = import ./cc.nix { inherit lock pkgs; };
-    hostPlatform = { inherit system; };
+    hostPlatform = {
+      inherit system;
+      rust.cargoEnvVarTarget =
+        {
+          x86_64-linux = "X86_64_UNKNOWN_LINUX_GNU";
+          aarch64-linux = "AARCH64_UNKNOWN_LINUX_GNU";
+        }
+        .${system};
+    };
   };
 
   runtimeShell = "${packages.bash}/bin/bash";

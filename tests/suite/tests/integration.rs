@@ -30,7 +30,9 @@ fn main() -> ExitCode {
 fn trials() -> Result<Vec<Trial>> {
     let path = env::var_os("RTLD_MANIFEST").map(PathBuf::from);
     let path = path.context("RTLD_MANIFEST names no manifest of channels: `cargo xtask test` makes one")?;
-    let objects = Path::new(env!("CARGO_TARGET_TMPDIR")).join("objects");
+    // The program may have been built elsewhere: see nix/suite.nix.
+    let objects = env::var_os("RTLD_OBJECTS").map(PathBuf::from);
+    let objects = objects.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("objects"));
     let manifest = Arc::new(Manifest::load(&path, objects)?);
 
     let mut trials = Vec::new();

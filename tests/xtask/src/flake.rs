@@ -1,21 +1,24 @@
-//! The project's flake, evaluated with a stand-in for nixpkgs.
+//! The project's flake, evaluated with a stand-in for nixpkgs, or with one for each of its channels.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ignore::WalkBuilder;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::channels::TestBed;
 use crate::nix::Nix;
+use crate::pins::Pins;
 use crate::{crates, step};
 
-/// A copy of the project without what git ignores, and a channel to build it with.
+/// A copy of the project without what git ignores, and the stand-ins to build it with.
 pub struct Flake {
     /// The copy. Unlike the tree itself it has no target/, which Nix would copy to the store where there is no git.
     pub source: PathBuf,
     /// The stand-in nixpkgs.
     pub nixpkgs: PathBuf,
+    /// The stand-ins of the channels that the flake pins, by the names of its inputs.
+    channels: Vec<(String, PathBuf)>,
     nix: Nix,
 }
 
@@ -26,7 +29,12 @@ impl Flake {
         crates::add(sh, &nix)?;
         let source = bed.directory.join("source");
         copy_tree(sh, &source)?;
-        Ok(Self { source, nixpkgs: bed.nixpkgs(channel), nix })
+        let mut channels = Vec::new();
+        for pin in Pins::read(&source)?.channels {
+            let release = pin.nearest(&bed.channels).context("there is a channel")?;
+            channels.push((pin.input(), bed.nixpkgs(&release.name)));
+        }
+        Ok(Self { source, nixpkgs: bed.nixpkgs(channel), channels, nix })
     }
 
     /// `nix WORDS… .#attribute`, with the stand-in.
@@ -34,11 +42,33 @@ impl Flake {
         self.command_in(sh, words, &format!("path:{}#{attribute}", self.source.display()))
     }
 
-    /// The same for any flake whose input nixpkgs is to be overridden.
+    /// The same with stand-ins for all channels that the flake pins.
+    pub fn command_with_channels<'a>(&self, sh: &'a Shell, words: &str, attribute: &str) -> Cmd<'a> {
+        self.channels.iter().fold(self.command(sh, words, attribute), |command, (input, nixpkgs)| {
+            command.args(["--override-input", input, &format!("path:{}", nixpkgs.display())])
+        })
+    }
+
+    /// The same as `command` for any flake whose input nixpkgs is to be overridden.
     pub fn command_in<'a>(&self, sh: &'a Shell, words: &str, flake: &str) -> Cmd<'a> {
         let words = words.split(' ');
         let nixpkgs = format!("path:{}", self.nixpkgs.display());
         self.nix.command(cmd!(sh, "nix {words...} {flake} --override-input nixpkgs {nixpkgs} --no-write-lock-file"))
+    }
+
+    /// What `nix` says when it does not succeed.
+    pub fn failure(&self, command: Cmd) -> Result<String> {
+        let output = command.quiet().ignore_status().output()?;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success(), "nix succeeds: {error}");
+        Ok(error)
+    }
+
+    /// The commit that flake.lock pins a channel to.
+    pub fn locked_commit(&self, sh: &Shell, channel: &str) -> Result<String> {
+        let lock: serde_json::Value = serde_json::from_str(&sh.read_file(self.source.join("flake.lock"))?)?;
+        let commit = lock["nodes"][format!("nixpkgs-{channel}")]["locked"]["rev"].as_str();
+        commit.map(str::to_owned).with_context(|| format!("flake.lock has no {channel}"))
     }
 
     /// `nix-build -A ATTRIBUTE`: no flake.

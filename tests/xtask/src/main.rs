@@ -14,6 +14,7 @@ mod manifest;
 mod matrix;
 mod nix;
 mod panics;
+mod pins;
 mod setup;
 mod step;
 mod test;

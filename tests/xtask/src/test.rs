@@ -12,7 +12,7 @@ use crate::{channels, manifest, panics, setup, step};
 /// What to test.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Test on this channel alone.
+    /// Run the integration tests on this channel alone.
     #[arg(long)]
     channel: Option<String>,
     /// Run these parts alone.
@@ -38,13 +38,12 @@ enum Part {
 pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     setup::run(sh)?;
     let bed = channels::make(sh)?;
-    let newest = &bed.channels.first().context("there is a channel")?.name;
     let runs = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     if runs(Part::Cargo) {
         cargo(sh)?;
     }
     if runs(Part::Nix) {
-        nix(sh, &bed, arguments.channel.as_ref().unwrap_or(newest))?;
+        nix(sh, &bed)?;
     }
     if runs(Part::Integration) {
         let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
@@ -77,11 +76,14 @@ fn count(output: &str) -> usize {
     output.lines().filter_map(passed).sum()
 }
 
-/// What users of Nix do, on `channel` in place of nixpkgs.
-fn nix(sh: &Shell, bed: &TestBed, channel: &str) -> Result<()> {
-    let flake = Flake::new(sh, bed, channel)?;
+/// What users of Nix do, with the newest release in place of nixpkgs.
+fn nix(sh: &Shell, bed: &TestBed) -> Result<()> {
+    let newest = &bed.channels.first().context("there is a channel")?.name;
+    let flake = Flake::new(sh, bed, newest)?;
     let check = "flake check --print-build-logs";
-    step::run("nix flake check", flake.command(sh, check, ""))?;
+    step::run("nix flake check", flake.command_with_channels(sh, check, ""))?;
+    fetches_no_channel(sh, &flake)?;
+    glibcs_are_checked(sh, &flake)?;
 
     let version = r#"import ctypes; print("cairo", ctypes.CDLL("libcairo.so.2").cairo_version())"#;
     let run = flake.command(sh, "run", "replit-env").args(["--", "python3", "-c", version]);
@@ -96,6 +98,38 @@ fn nix(sh: &Shell, bed: &TestBed, channel: &str) -> Result<()> {
     let project = format!("path:{}", flake.source.display());
     let consumer = flake.command_in(sh, check, &format!("path:{}", consumer.display()));
     step::run("nix flake check of a second project", consumer.args(["--override-input", "replit-env", &project]))?;
+    Ok(())
+}
+
+/// What is made of the default packages fetches one nixpkgs: here it is overridden, and no other can be had.
+fn fetches_no_channel(sh: &Shell, flake: &Flake) -> Result<()> {
+    let offline = |words, attribute| {
+        let command = flake.command(sh, words, attribute).args(["--option", "download-attempts", "1"]);
+        // Nothing listens there.
+        command.env("https_proxy", "http://127.0.0.1:9").env("http_proxy", "http://127.0.0.1:9")
+    };
+    for attribute in ["rtld-loader", "replit-env", "default"] {
+        let build = offline("build --no-link --print-build-logs", attribute);
+        step::run(&format!("nix build .#{attribute} without the channels"), build)?;
+    }
+    let run = offline("run", "replit-env").args(["--", "true"]);
+    step::run("nix run .#replit-env without the channels", run)?;
+
+    let channel = "stable-24_05";
+    let error = flake.failure(offline("build --no-link", &format!("replit-env-{channel}")))?;
+    let commit = flake.locked_commit(sh, channel)?;
+    ensure!(error.contains(&commit), "nix does not look for {commit}: {error}");
+    Ok(())
+}
+
+/// A channel with another glibc than nix/channels.toml says does not pass.
+fn glibcs_are_checked(sh: &Shell, flake: &Flake) -> Result<()> {
+    let check = format!("checks.{}-linux.glibcs", std::env::consts::ARCH);
+    // With a commit, which is what tells a channel from a stand-in for one.
+    let channel = format!("path:{}?rev={}", flake.nixpkgs.display(), "0".repeat(40));
+    let command = flake.command_with_channels(sh, "build --no-link", &check);
+    let error = flake.failure(command.args(["--override-input", "nixpkgs-unstable", &channel]))?;
+    ensure!(error.contains("unstable has glibc"), "{error}");
     Ok(())
 }
 

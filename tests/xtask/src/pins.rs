@@ -1,0 +1,119 @@
+//! The channels of nixpkgs that the flake pins, as nix/channels.toml lists them.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::data::Release;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pins {
+    /// Oldest first.
+    pub channels: Vec<Pin>,
+}
+
+/// A channel.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// As the flake's attributes have it.
+    pub name: String,
+    /// nixpkgs' branch. The flake and its lock are held to it by a test.
+    #[cfg_attr(not(test), expect(dead_code))]
+    pub branch: String,
+    /// The version of its glibc.
+    pub glibc: String,
+}
+
+impl Pins {
+    /// Reads nix/channels.toml in the tree at `root`.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = root.join("nix/channels.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+}
+
+impl Pin {
+    /// The name of the flake's input.
+    pub fn input(&self) -> String {
+        format!("nixpkgs-{}", self.name)
+    }
+
+    /// The release whose glibc is nearest; of two, the first.
+    pub fn nearest<'a>(&self, releases: &'a [Release]) -> Option<&'a Release> {
+        releases.iter().min_by_key(|release| minor(&release.glibc).abs_diff(minor(&self.glibc)))
+    }
+}
+
+/// The second number of a glibc's version. The first one is 2 in all of them.
+fn minor(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::data::Data;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+    }
+
+    fn text(file: &str) -> String {
+        std::fs::read_to_string(root().join(file)).unwrap()
+    }
+
+    fn pins() -> Vec<Pin> {
+        Pins::read(root()).unwrap().channels
+    }
+
+    #[test]
+    fn the_nearest_glibc_stands_in() {
+        let releases = Data::read(&root().join("tests/channels/channels.toml")).unwrap().releases;
+        let nearest = |glibc: &str| {
+            let pin = Pin { name: String::new(), branch: String::new(), glibc: glibc.to_owned() };
+            pin.nearest(&releases).unwrap().name.clone()
+        };
+        assert_eq!(nearest("2.42"), "trixie");
+        assert_eq!(nearest("2.39"), "trixie");
+        assert_eq!(nearest("2.38"), "bookworm");
+        assert_eq!(nearest("2.34"), "bookworm");
+    }
+
+    #[test]
+    fn the_flake_has_the_channels_and_no_others() {
+        let flake = text("flake.nix");
+        let inputs: Vec<_> = flake.lines().filter_map(|line| line.trim().strip_prefix("nixpkgs-")).collect();
+        let of = |pin: &Pin| format!("{}.url = \"github:NixOS/nixpkgs/{}\";", pin.name, pin.branch);
+        assert_eq!(inputs, pins().iter().map(of).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_lock_pins_each_channel_to_a_commit_of_its_branch() {
+        let lock: Value = serde_json::from_str(&text("flake.lock")).unwrap();
+        let nodes = lock["nodes"].as_object().unwrap();
+        for pin in pins() {
+            let node = &nodes[&pin.input()];
+            let original = json!({ "type": "github", "owner": "NixOS", "repo": "nixpkgs", "ref": pin.branch });
+            assert_eq!(node["original"], original);
+            assert_eq!(node["locked"]["rev"].as_str().unwrap().len(), 40);
+            assert!(node["locked"]["narHash"].as_str().unwrap().starts_with("sha256-"));
+            assert_eq!(nodes["root"]["inputs"][&pin.input()], json!(pin.input()));
+        }
+        assert_eq!(nodes.len(), pins().len() + 1);
+    }
+
+    #[test]
+    fn the_readme_has_a_row_for_each_channel() {
+        let readme = text("README.md");
+        let rows: Vec<_> = readme.lines().filter(|line| line.contains("| `nixos-")).collect();
+        let of = |pin: &Pin| format!("| `{}` | `{}` | {} |", pin.name, pin.branch, pin.glibc);
+        assert_eq!(rows, pins().iter().map(of).collect::<Vec<_>>());
+    }
+}
