@@ -14,6 +14,7 @@
 { lib, project }:
 let
   inherit (builtins.fromTOML (builtins.readFile ./channels.toml)) channels;
+  isFor = system: channel: lib.elem system (channel.systems or [ system ]);
 in
 system: select: attributes:
 builtins.listToAttrs (
@@ -23,5 +24,5 @@ builtins.listToAttrs (
       name = "${attribute}-${channel.name}";
       value = (select (project system channel.name)).${attribute};
     }) (builtins.attrNames attributes)
-  ) channels
+  ) (lib.filter (isFor system) channels)
 )

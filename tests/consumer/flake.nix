@@ -18,13 +18,18 @@
         "x86_64-linux"
         "aarch64-linux"
       ];
+      environment =
+        pkgs:
+        replit-env.lib.mkReplitEnv {
+          inherit pkgs;
+          replitNix = ./replit.nix;
+        };
     in
     {
       packages = perSystem (system: {
-        default = replit-env.lib.mkReplitEnv {
-          pkgs = nixpkgs.legacyPackages.${system};
-          replitNix = ./replit.nix;
-        };
+        default = environment nixpkgs.legacyPackages.${system};
+        # Of a channel that replit-env pins.
+        channel = environment replit-env.inputs.nixpkgs-stable-23_11.legacyPackages.${system};
       });
 
       checks = perSystem (system: {
@@ -35,18 +40,19 @@
               inherit system;
               overlays = [ (final: prev: { rustPlatform = throw "its rustc is too old"; }) ];
             };
-            environment = replit-env.lib.mkReplitEnv {
-              inherit pkgs;
-              replitNix = ./replit.nix;
-            };
           in
           pkgs.runCommandLocal "old" { } ''
-            test ${environment} = ${self.packages.${system}.default}
+            test ${environment pkgs} = ${self.packages.${system}.default}
             touch $out
           '';
 
         default = nixpkgs.legacyPackages.${system}.runCommandLocal "consumer" { } ''
           ${self.packages.${system}.default}/bin/replit-env python ${./main.py} >$out
+        '';
+
+        channel = nixpkgs.legacyPackages.${system}.runCommandLocal "channel" { } ''
+          test ${self.packages.${system}.channel} != ${self.packages.${system}.default}
+          ${self.packages.${system}.channel}/bin/replit-env python ${./main.py} >$out
         '';
       });
     };

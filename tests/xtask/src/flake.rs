@@ -42,18 +42,19 @@ impl Flake {
         self.command_in(sh, words, &format!("path:{}#{attribute}", self.source.display()))
     }
 
-    /// The same with stand-ins for all channels that the flake pins.
-    pub fn command_with_channels<'a>(&self, sh: &'a Shell, words: &str, attribute: &str) -> Cmd<'a> {
-        self.channels.iter().fold(self.command(sh, words, attribute), |command, (input, nixpkgs)| {
-            command.args(["--override-input", input, &format!("path:{}", nixpkgs.display())])
-        })
-    }
-
-    /// The same as `command` for any flake whose input nixpkgs is to be overridden.
+    /// The same for any flake whose input nixpkgs is to be overridden.
     pub fn command_in<'a>(&self, sh: &'a Shell, words: &str, flake: &str) -> Cmd<'a> {
         let words = words.split(' ');
         let nixpkgs = format!("path:{}", self.nixpkgs.display());
         self.nix.command(cmd!(sh, "nix {words...} {flake} --override-input nixpkgs {nixpkgs} --no-write-lock-file"))
+    }
+
+    /// Adds the stand-ins for all channels that the flake pins. `path` leads to its inputs: empty, or `replit-env/`.
+    pub fn with_channels<'a>(&self, command: Cmd<'a>, path: &str) -> Cmd<'a> {
+        self.channels.iter().fold(command, |command, (input, nixpkgs)| {
+            let nixpkgs = format!("path:{}", nixpkgs.display());
+            command.args(["--override-input", &format!("{path}{input}"), &nixpkgs])
+        })
     }
 
     /// What `nix` says when it does not succeed.

@@ -7,9 +7,8 @@ use serde::Deserialize;
 
 use crate::data::Release;
 
-/// The whole file.
+/// The file, as far as chores and tests need it.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pins {
     /// Oldest first.
     pub channels: Vec<Pin>,
@@ -17,15 +16,17 @@ pub struct Pins {
 
 /// A channel.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pin {
     /// As the flake's attributes have it.
     pub name: String,
-    /// nixpkgs' branch. The flake and its lock are held to it by a test.
-    #[cfg_attr(not(test), expect(dead_code))]
-    pub branch: String,
     /// The version of its glibc.
     pub glibc: String,
+    /// nixpkgs' branch.
+    #[cfg(test)]
+    branch: String,
+    /// What it is offered for, if not for all.
+    #[cfg(test)]
+    systems: Option<Vec<String>>,
 }
 
 impl Pins {
@@ -77,7 +78,7 @@ mod tests {
     fn the_nearest_glibc_stands_in() {
         let releases = Data::read(&root().join("tests/channels/channels.toml")).unwrap().releases;
         let nearest = |glibc: &str| {
-            let pin = Pin { name: String::new(), branch: String::new(), glibc: glibc.to_owned() };
+            let pin = Pin { name: String::new(), glibc: glibc.to_owned(), branch: String::new(), systems: None };
             pin.nearest(&releases).unwrap().name.clone()
         };
         assert_eq!(nearest("2.42"), "trixie");
@@ -107,6 +108,13 @@ mod tests {
             assert_eq!(nodes["root"]["inputs"][&pin.input()], json!(pin.input()));
         }
         assert_eq!(nodes.len(), pins().len() + 1);
+    }
+
+    #[test]
+    fn no_channel_is_for_a_machine_where_the_auditor_declines() {
+        for pin in pins().iter().filter(|pin| minor(&pin.glibc) < 35) {
+            assert_eq!(pin.systems.as_deref(), Some(["x86_64-linux".to_owned()].as_slice()), "{}", pin.name);
+        }
     }
 
     #[test]

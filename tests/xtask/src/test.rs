@@ -81,7 +81,7 @@ fn nix(sh: &Shell, bed: &TestBed) -> Result<()> {
     let newest = &bed.channels.first().context("there is a channel")?.name;
     let flake = Flake::new(sh, bed, newest)?;
     let check = "flake check --print-build-logs";
-    step::run("nix flake check", flake.command_with_channels(sh, check, ""))?;
+    step::run("nix flake check", flake.with_channels(flake.command(sh, check, ""), ""))?;
     fetches_no_channel(sh, &flake)?;
     glibcs_are_checked(sh, &flake)?;
 
@@ -97,7 +97,8 @@ fn nix(sh: &Shell, bed: &TestBed) -> Result<()> {
     let consumer = flake.source.join("tests/consumer");
     let project = format!("path:{}", flake.source.display());
     let consumer = flake.command_in(sh, check, &format!("path:{}", consumer.display()));
-    step::run("nix flake check of a second project", consumer.args(["--override-input", "replit-env", &project]))?;
+    let consumer = flake.with_channels(consumer.args(["--override-input", "replit-env", &project]), "replit-env/");
+    step::run("nix flake check of a second project", consumer)?;
     Ok(())
 }
 
@@ -127,7 +128,7 @@ fn glibcs_are_checked(sh: &Shell, flake: &Flake) -> Result<()> {
     let check = format!("checks.{}-linux.glibcs", std::env::consts::ARCH);
     // With a commit, which is what tells a channel from a stand-in for one.
     let channel = format!("path:{}?rev={}", flake.nixpkgs.display(), "0".repeat(40));
-    let command = flake.command_with_channels(sh, "build --no-link", &check);
+    let command = flake.with_channels(flake.command(sh, "build --no-link", &check), "");
     let error = flake.failure(command.args(["--override-input", "nixpkgs-unstable", &channel]))?;
     ensure!(error.contains("unstable has glibc"), "{error}");
     Ok(())
