@@ -7,7 +7,6 @@
 //!
 //! What its search path does not find is not looked at: it is a lookup of its own, later.
 
-use crate::candidate::Skip;
 use crate::environment::split_directory;
 use crate::family;
 use crate::gate;
@@ -16,6 +15,7 @@ use crate::outcome::Unsure;
 use crate::own_glibc::OwnGlibc;
 use crate::path::PathBuf;
 use crate::search::Search;
+use crate::skip::Skip;
 use crate::tokens::{Token, expand};
 use crate::views::{Files, Objects};
 

@@ -17,9 +17,10 @@ use elf::hash::sysv_hash;
 use elf::parse::ParseAt;
 use elf::segment::{ProgramHeader, SegmentTable};
 
-use crate::candidate::{CLASS, DYN, HEADER_TAIL, Skip, check};
+use crate::candidate::{CLASS, DYN, HEADER_TAIL, check};
 use crate::library::{Need, Versioning, Writer};
 use crate::own_glibc;
+use crate::skip::Skip;
 use crate::versions::{self, Image, each_definition, each_need};
 use crate::views::{FileStart, HEADER, Look};
 

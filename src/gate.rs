@@ -6,12 +6,8 @@
 //! of another library which is loaded already is defined there; and every version that the requester needs of the
 //! candidate is defined by it. Versions are names: they are looked up, not compared.
 //!
-//! The same goes for what the candidate brings along, where that may be of another glibc's build (`brings`).
+//! What the candidate brings along is another matter: see `brings`.
 
-use core::ffi::CStr;
-
-use crate::brings;
-use crate::candidate::Skip;
 use crate::family;
 use crate::library::{Library, Versioning};
 use crate::name::Name;
@@ -19,6 +15,7 @@ use crate::outcome::Unsure;
 use crate::own_glibc::OwnGlibc;
 use crate::path::PathBuf;
 use crate::search::Search;
+use crate::skip::Skip;
 use crate::views::{Files, Objects};
 
 /// The version of what the members of one glibc share with each other and with nobody else.
@@ -41,30 +38,22 @@ pub struct Fit {
     pub is_sure: bool,
 }
 
-/// Judges the candidate at a path, for a requester that asked for `soname`. `directory` is where the path of this
-/// process's glibc is put together.
+/// Judges a candidate, for a requester that asked for `soname`. `directory` is where the path of this process's glibc is
+/// put together.
 pub fn judge<O: Objects, F: Files>(
     search: &mut Search<'_, O, F>,
     directory: &mut PathBuf,
-    path: &CStr,
+    candidate: F::Known,
     soname: &[u8],
     requester: O::Id,
 ) -> Result<Result<Fit, Skip>, Unsure> {
-    let known = match search.files.examine(path)? {
-        Ok(known) => known,
-        Err(skip) => return Ok(Err(skip)),
-    };
     let minor = minor(search);
-    let is_sure = match needs(search, directory, known)? {
-        Ok(is_sure) => is_sure && !(search.files.library(known).executable_stack && minor >= KEEPS_ITS_STACK),
+    let is_sure = match needs(search, directory, candidate)? {
+        Ok(is_sure) => is_sure && !(search.files.library(candidate).executable_stack && minor >= KEEPS_ITS_STACK),
         Err(skip) => return Ok(Err(skip)),
     };
-    let fit = match serves(search.objects, minor, search.files.library(known), soname, requester) {
-        Ok(fit) => fit,
-        Err(skip) => return Ok(Err(skip)),
-    };
-    let brings = brings::judge(search, directory, known)?;
-    Ok(brings.map(|()| Fit { is_sure: fit.is_sure && is_sure, ..fit }))
+    let fit = serves(search.objects, minor, search.files.library(candidate), soname, requester);
+    Ok(fit.map(|fit| Fit { is_sure: fit.is_sure && is_sure, ..fit }))
 }
 
 /// The N of this process's glibc 2.N, as far as its ld.so says it.

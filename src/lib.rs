@@ -37,6 +37,8 @@ pub mod catalogue;
 
 pub mod name;
 
+pub mod skip;
+
 pub mod versions;
 
 pub mod library;
@@ -66,6 +68,8 @@ pub mod own_glibc;
 pub mod gate;
 
 pub mod brings;
+
+pub mod decimal;
 
 pub mod refusal;
 

@@ -3,11 +3,12 @@
 //! People grep these logs, and have done so since the loader that this one follows: `ld library miss for NAME`,
 //! `searching...`, `found dynamically: PATH`, `not found.` and `RTLD: la_version(N)` are each a line of their own.
 
-use crate::candidate::Skip;
+use crate::decimal::Decimal;
 use crate::declared::Problem;
 use crate::environment::Level;
 use crate::lookup::Witness;
 use crate::outcome::{Outcome, Pass, Place};
+use crate::skip::Skip;
 
 /// Where lines go.
 pub trait Sink {
@@ -101,34 +102,6 @@ impl<S: Sink> Witness for S {
     }
 }
 
-/// A number in decimal digits.
-pub struct Decimal {
-    digits: [u8; 10],
-    start: usize,
-}
-
-impl Decimal {
-    /// The digits of a number.
-    pub fn new(mut number: u32) -> Self {
-        let mut digits = [b'0'; 10];
-        let mut start = digits.len();
-        for (at, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' | (number % 10) as u8;
-            start = at;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        Self { digits, start }
-    }
-
-    /// The digits.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.start..).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,12 +175,5 @@ mod tests {
              no such file: /lib/libb.so: instead: it is found by RUNPATH: /r/libb.so\n\
              left to ld.so: libc.so.6: it is of the glibc family\n"
         );
-    }
-
-    #[test]
-    fn numbers() {
-        for number in [0, 7, 10, 4096, u32::MAX] {
-            assert_eq!(Decimal::new(number).as_bytes(), std::format!("{number}").as_bytes());
-        }
     }
 }

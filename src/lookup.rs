@@ -13,7 +13,7 @@
 //! leaves the right names behind. What could not be decided there is taken up when ld.so comes to a default directory
 //! and neither that one nor a later one has the library (`LA_SER_DEFAULT`).
 
-use crate::candidate::Skip;
+use crate::brings;
 use crate::catalogue::{Candidate, Catalogue, Form};
 use crate::environment::split_directory;
 use crate::family;
@@ -23,6 +23,7 @@ use crate::own_glibc;
 use crate::path::PathBuf;
 use crate::refusal;
 use crate::search::Search;
+use crate::skip::Skip;
 use crate::tokens::has_token;
 use crate::views::{Files, Look, Objects};
 
@@ -284,7 +285,16 @@ impl<'c, O: Objects> Choice<'c, O> {
         match path_of(candidate, self.soname, answer) {
             None => Ok(Err(Skip::TooLong)),
             Some(()) if (self.unfit)(answer.as_bytes()) => Ok(Err(Skip::Token)),
-            Some(()) => gate::judge(search, glibc, answer.as_c_str(), self.soname, self.requester),
+            Some(()) => {
+                let known = match search.files.examine(answer.as_c_str())? {
+                    Ok(known) => known,
+                    Err(skip) => return Ok(Err(skip)),
+                };
+                match gate::judge(search, glibc, known, self.soname, self.requester)? {
+                    Ok(fit) => Ok(brings::judge(search, glibc, known)?.map(|()| fit)),
+                    Err(skip) => Ok(Err(skip)),
+                }
+            }
         }
     }
 }

@@ -7,12 +7,13 @@ use std::vec::Vec;
 
 use elf::abi::ET_DYN;
 
-use crate::candidate::{Skip, check};
+use crate::candidate::check;
 use crate::library::{Library, Need, Versioning, Writer};
 use crate::loader_image::LoaderImage;
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
 use crate::search::Search;
+use crate::skip::Skip;
 use crate::views::{FileStart, Files, HEADER, Look, Objects, SearchPaths};
 
 /// What an object says of itself.

@@ -1,6 +1,6 @@
 //! What a lookup comes to: one value, from which ld.so's answer, the log and every explanation derive.
 
-use crate::candidate::Skip;
+use crate::skip::Skip;
 
 /// A step of ld.so's own search (ld.so(8)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 //! the candidate's path with the reason behind it: a file that does not exist. It is absolute, so that nobody can plant
 //! it in a working directory, and the reason has no slash and no `$`, which ld.so would follow or replace.
 
-use crate::candidate::Skip;
-use crate::log::Decimal;
+use crate::decimal::Decimal;
 use crate::path::PathBuf;
+use crate::skip::Skip;
 
 /// `NAME_MAX` of linux/limits.h: with a longer component ld.so would say "File name too long".
 const NAME_MAX: usize = 255;

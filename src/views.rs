@@ -4,10 +4,10 @@
 
 use core::ffi::CStr;
 
-use crate::candidate::Skip;
 use crate::library::{Library, Versioning};
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
+use crate::skip::Skip;
 
 /// The bytes of a file that are read to judge it: the longest ELF header.
 pub const HEADER: usize = 64;

@@ -3,15 +3,16 @@
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, stat};
+use rustix::fs::{CWD, FileType, Mode, fstat, openat, stat};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::libraries::{Known, Libraries};
 use super::memory;
+use super::open::{Identity, OPEN, identity};
 use super::published::Published;
-use crate::candidate::Skip;
 use crate::library::Library;
 use crate::outcome::Unsure;
+use crate::skip::Skip;
 use crate::table::Table;
 use crate::views::{FileStart, Files, HEADER, Look};
 
@@ -19,9 +20,6 @@ use crate::views::{FileStart, Files, HEADER, Look};
 const DIRECTORIES: usize = 1 << 16;
 /// The largest ld.so.cache that is read, in bytes. A distribution's has some ten to hundred KiB.
 const LARGEST_CACHE: usize = 16 << 20;
-
-/// How files are opened: never blocking on a FIFO, never taking a terminal, never inherited.
-pub const OPEN: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// The files of the machine, and what is remembered of them.
 pub struct LiveFiles {
@@ -36,10 +34,6 @@ struct CacheCopy {
     bytes: Option<&'static mut [u8]>,
     identity: Identity,
 }
-
-/// What changes when a file does: device, inode, size, and the times of modification and of change. Their types differ by
-/// architecture.
-pub type Identity = [i128; 7];
 
 impl LiveFiles {
     /// Nothing is known yet.
@@ -122,19 +116,6 @@ impl Files for LiveFiles {
         }
         Ok(self.cache.get().and_then(|copy| copy.bytes.as_deref()).unwrap_or_default())
     }
-}
-
-/// What tells this state of a file from others.
-pub fn identity(status: &rustix::fs::Stat) -> Identity {
-    [
-        status.st_dev.into(),
-        status.st_ino.into(),
-        status.st_size.into(),
-        status.st_mtime.into(),
-        status.st_mtime_nsec.into(),
-        status.st_ctime.into(),
-        status.st_ctime_nsec.into(),
-    ]
 }
 
 /// Reads a file into memory of its own: a mapped file that somebody shortens would kill the process. What is shorter by

@@ -5,13 +5,13 @@ use core::ffi::CStr;
 use rustix::fs::{CWD, FileType, Mode, fstat, openat, stat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::files::{Identity, OPEN, identity};
 use super::memory;
+use super::open::{Identity, OPEN, identity};
 use super::published::Published;
-use crate::candidate::Skip;
 use crate::elf_file::{ReadAt, Room};
 use crate::library::Library;
 use crate::outcome::Unsure;
+use crate::skip::Skip;
 use crate::table::Table;
 
 /// The bytes for paths and for what is known of each: some thousands of libraries. Only what is used of it exists.

@@ -5,8 +5,8 @@ use core::mem::MaybeUninit;
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::files::OPEN;
 use super::memory;
+use super::open::OPEN;
 use crate::catalogue::{ANY, Builder, Catalogue, Form};
 use crate::declared::{Entry, entries};
 use crate::environment::split_directory;

@@ -12,8 +12,9 @@ use rustix::io::{Errno, IoSlice, fcntl_dupfd_cloexec, retry_on_intr, writev};
 use rustix::process::getpid;
 
 use super::standard_error::standard_error;
+use crate::decimal::Decimal;
 use crate::environment::Level;
-use crate::log::{Decimal, Sink};
+use crate::log::Sink;
 use crate::path::PathBuf;
 
 /// How the file is opened, each time.

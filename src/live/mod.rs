@@ -11,6 +11,8 @@ mod links;
 
 mod objects;
 
+mod open;
+
 mod libraries;
 
 mod files;
