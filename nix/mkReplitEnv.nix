@@ -56,5 +56,6 @@ pkgs.runCommandLocal name
   }
   ''
     ${rtld-loader.cli}/bin/replit-env-cli generate --out "$out" \
-      --auditor ${rtld-loader}/lib/rtld_loader.so --shell ${dirOf pkgs.runtimeShell}/sh ${lib.escapeShellArgs arguments}
+      --auditor ${rtld-loader}/lib/rtld_loader.so --shell ${dirOf pkgs.runtimeShell}/sh --store ${builtins.storeDir} \
+      ${lib.escapeShellArgs arguments}
   ''

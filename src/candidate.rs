@@ -33,6 +33,9 @@ const MACHINE: u16 = if cfg!(target_arch = "x86_64") {
     EM_NONE
 };
 
+/// What an index is for: the machine and the class, as one number.
+pub const TARGET: u32 = MACHINE as u32 | (CLASS_BYTE as u32) << 16;
+
 /// What the header of a regular file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -43,6 +43,8 @@ pub struct Environment<'e> {
     pub library_path: &'e [u8],
     /// `LD_ORIGIN_PATH`: what `$ORIGIN` of the program means where /proc is missing.
     pub origin_path: &'e [u8],
+    /// `REPLIT_RTLD_INDEX`: index files, a colon list. Empty when unset.
+    pub index: &'e [u8],
     /// `REPLIT_RTLD_LOG_FILE`. Empty when unset.
     pub log_file: &'e [u8],
     /// `REPLIT_RTLD_LOG_LEVEL`.
@@ -53,6 +55,8 @@ pub struct Environment<'e> {
     /// loaded. So it is, too, with `LD_TRACE_LOADED_OBJECTS`, whatever that is set to (ldd(1)): ld.so then goes on with a
     /// made-up object of the name that it was answered, and aborts when it does not find it by its soname.
     pub without_hints: bool,
+    /// `LD_TRACE_LOADED_OBJECTS` is set: ld.so runs nothing and prints what it would load (ldd(1)).
+    pub is_traced: bool,
 }
 
 impl<'e> Environment<'e> {
@@ -61,6 +65,7 @@ impl<'e> Environment<'e> {
     pub fn read(entries: impl Iterator<Item = &'e [u8]>) -> Self {
         let mut declared = None;
         let mut log_file = None;
+        let mut index = None;
         let mut level = None;
         let mut disabled = None;
         let mut hints = None;
@@ -73,6 +78,7 @@ impl<'e> Environment<'e> {
             };
             match name {
                 b"REPLIT_LD_LIBRARY_PATH" => declared = declared.or(Some(value)),
+                b"REPLIT_RTLD_INDEX" => index = index.or(Some(value)),
                 b"REPLIT_RTLD_LOG_FILE" => log_file = log_file.or(Some(value)),
                 b"REPLIT_RTLD_LOG_LEVEL" => level = level.or(Some(value)),
                 b"REPLIT_RTLD_DISABLE" => disabled = disabled.or(Some(value)),
@@ -88,9 +94,11 @@ impl<'e> Environment<'e> {
             library_path: library_path.unwrap_or_default(),
             origin_path: origin_path.unwrap_or_default(),
             log_file: log_file.unwrap_or_default(),
+            index: index.unwrap_or_default(),
             level: level.map_or(Level::Off, Level::parse),
             disabled: !matches!(disabled, None | Some(b"" | b"0")),
             without_hints: traced || hints == Some(b"0"),
+            is_traced: traced,
         }
     }
 }

@@ -36,6 +36,11 @@ const FIRST_COMPONENTS: &[&[u8]] = if cfg!(target_arch = "x86_64") {
     &[]
 };
 
+/// Whether a directory of this name may be, or lead to, one for processors.
+pub fn is_subdirectory(name: &[u8]) -> bool {
+    name == b"glibc-hwcaps" || FIRST_COMPONENTS.iter().any(|component| component.strip_suffix(b"/") == Some(name))
+}
+
 /// Which of the two kinds a directory has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roots(u8);

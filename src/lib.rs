@@ -43,6 +43,8 @@ pub mod versions;
 
 pub mod library;
 
+pub mod index;
+
 pub mod views;
 
 pub mod loader_image;

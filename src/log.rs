@@ -48,11 +48,21 @@ pub fn ignored(sink: &mut impl Sink, entry: &[u8], problem: Problem) {
     }
 }
 
+/// An index file that is not used.
+pub fn index(sink: &mut impl Sink, path: &[u8], reason: &[u8]) {
+    if sink.level() >= Level::Warn {
+        sink.write(&[b"REPLIT_RTLD_INDEX: ignored \"", path, b"\": ", reason, b"\n"]);
+    }
+}
+
 /// What a lookup came to. `path` is what was handed out, or where ld.so finds the library.
 pub fn outcome(sink: &mut impl Sink, name: &[u8], outcome: Outcome, path: &[u8]) {
     let level = sink.level();
     match outcome {
         Outcome::Redirect if level >= Level::Info => sink.write(&[b"found dynamically: ", path, b"\n"]),
+        Outcome::Indexed if level >= Level::Debug => {
+            sink.write(&[b"answered from the index: ", name, b": ", path, b"\n"]);
+        }
         Outcome::OwnGlibc if level >= Level::Info => {
             sink.write(&[b"this process's own glibc has ", name, b": ", path, b"\n"]);
         }

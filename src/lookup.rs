@@ -66,7 +66,8 @@ impl<'n> Asked<'n> {
         }
     }
 
-    fn is_path(&self) -> bool {
+    /// It came with a directory.
+    pub fn is_path(&self) -> bool {
         self.name.len() != self.soname.len()
     }
 }

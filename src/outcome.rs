@@ -92,6 +92,8 @@ pub enum Outcome {
     Pass(Pass),
     /// The bare soname in place of a path that does not exist: ld.so finds that by itself.
     Bare(Place),
+    /// The path that ld.so would find, from the index.
+    Indexed,
     /// The path of a declared library.
     Redirect,
     /// The path of this process's own member of the glibc family, in place of another glibc's.

@@ -9,7 +9,8 @@
 
 use core::{ptr, slice};
 
-use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
+use rustix::fd::BorrowedFd;
+use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap, mmap_anonymous, mremap, munmap};
 
 use super::link_map::LoadedObject;
 
@@ -36,6 +37,18 @@ pub fn map<T: Plain>(count: usize) -> Option<&'static mut [T]> {
     // SAFETY: the mapping has room for `count` values, is aligned to a page, zeroed, writable, and nobody else
     // knows of it.
     Some(unsafe { slice::from_raw_parts_mut(memory.cast(), count) })
+}
+
+/// The bytes of a file, for good. `None` when the kernel refuses.
+///
+/// # Safety
+///
+/// Nobody changes or shortens the file.
+pub unsafe fn map_file(file: BorrowedFd<'_>, bytes: usize) -> Option<&'static [u8]> {
+    // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
+    let start = unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }.ok()?;
+    // SAFETY: the mapping has that many bytes, and they stay as they are, as promised.
+    Some(unsafe { slice::from_raw_parts(start.cast(), bytes) })
 }
 
 /// The same memory with room for `bytes`, perhaps elsewhere; as it was if the kernel has no more. It must be a whole

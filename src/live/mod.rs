@@ -17,6 +17,8 @@ mod libraries;
 
 mod files;
 
+mod index_file;
+
 mod listing;
 
 mod standard_error;

@@ -3,7 +3,10 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
+use rustix::fs::{CWD, readlinkat_raw};
+
 use super::files::LiveFiles;
+use super::index_file::{Indices, Problem};
 use super::link_map::{LoadedObject, LoaderBase};
 use super::links::Links;
 use super::listing;
@@ -12,11 +15,12 @@ use super::objects::LiveObjects;
 use super::published::Published;
 use super::start::{Start, keep};
 use crate::catalogue::Catalogue;
-use crate::environment::{Environment, Level};
+use crate::environment::{Environment, Level, split_directory};
 use crate::loader_image::LoaderImage;
 use crate::log::{self, Sink};
 use crate::lookup::{Asked, Lookup};
 use crate::outcome::{Outcome, Pass, Unsure};
+use crate::own_glibc;
 use crate::path::PathBuf;
 use crate::search::Search;
 use crate::tokens::has_token;
@@ -84,6 +88,11 @@ pub struct Process {
     /// What was not decided at [`Stage::Origin`] may be at [`Stage::Default`].
     net: bool,
     catalogue: Published<Catalogue<'static>>,
+    /// AT_EXECFN.
+    program: &'static [u8],
+    indices: Published<Indices>,
+    /// What the index answers, for as long as the callback lasts.
+    indexed: Option<&'static CStr>,
     image: Published<Option<LoaderImage<'static>>>,
     files: LiveFiles,
     log: LogFile,
@@ -103,6 +112,9 @@ impl Process {
             links: Links::new(),
             net: false,
             catalogue: Published::new(),
+            program: b"",
+            indices: Published::new(),
+            indexed: None,
             image: Published::new(),
             files: LiveFiles::new(),
             log: LogFile::new(),
@@ -117,11 +129,12 @@ impl Process {
             return;
         }
         // Without anything to hand out or to say, nothing of it is looked at again.
-        let idle = environment.declared.is_empty() && environment.level == Level::Off;
+        let idle = environment.declared.is_empty() && environment.index.is_empty() && environment.level == Level::Off;
         let environment = if idle { environment } else { keep(environment) };
         self.loader = start.loader;
         self.explicit_loader = start.loader.is_none();
         self.platform = Some(start.platform());
+        self.program = start.program();
         self.log.configure(environment.level, environment.log_file, log_path);
         self.environment = Some(environment);
         log::command_line(&mut self.log, start.arguments());
@@ -205,16 +218,61 @@ impl Process {
                 let asked = Asked::new(name.to_bytes()).ok()?;
                 answer.set(&[asked.soname]).map(|()| answer.as_c_str())
             }
+            Outcome::Indexed => self.indexed,
             Outcome::Pass(_) => None,
         }
+    }
+
+    /// What the index says that ld.so finds. `None` if it does not know the requester, or does not know for certain.
+    fn find_in_index(
+        &mut self,
+        buffers: &mut Buffers,
+        asked: Asked<'_>,
+        requester: LoadedObject,
+    ) -> Option<&'static CStr> {
+        let environment = self.environment.filter(|environment| !environment.index.is_empty())?;
+        // What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, goes before.
+        if !environment.library_path.is_empty() || self.explicit_loader || asked.is_path() {
+            return None;
+        }
+        // ldd(1) shows what was asked for beside what was found: it would show one path twice, as one.
+        if environment.is_traced {
+            return None;
+        }
+        let main = self.main?;
+        if self.indices.get().is_none() {
+            let complain = |path: &[u8], problem| {
+                let reason: &[u8] = match problem {
+                    Problem::Missing => b"it cannot be opened",
+                    Problem::Damaged => b"it is damaged, or for another version or machine",
+                };
+                log::index(&mut self.log, path, reason);
+            };
+            let mut indices = Indices::open(environment.index, &mut buffers.path, self.program, complain);
+            if !indices.is_empty() && !indices.has_main() {
+                indices.set_main(program(&mut buffers.path));
+            }
+            self.indices.set(indices);
+        }
+        let path = self.indices.get()?.search((requester != main).then(|| requester.name()), asked.soname)?;
+        // A library of another glibc's build leads to that glibc.
+        let directory = |path: &'static [u8]| split_directory(path).map(|(directory, _)| directory);
+        if asked.is_family && requester != main {
+            let own = main.find(own_glibc::LIBC)?;
+            (directory(own.name()) == directory(path.to_bytes())).then_some(())?;
+        }
+        Some(path)
     }
 
     fn at_origin(&mut self, buffers: &mut Buffers, name: &CStr, requester: LoadedObject) -> Outcome {
         self.requester = Some(requester);
         self.net = false;
         let verbose = self.log.level() >= Level::Info;
-        let outcome = match Asked::new(name.to_bytes()) {
+        let asked = Asked::new(name.to_bytes());
+        self.indexed = asked.ok().and_then(|asked| self.find_in_index(buffers, asked, requester));
+        let outcome = match asked {
             Err(pass) => Outcome::Pass(pass),
+            Ok(_) if self.indexed.is_some() => Outcome::Indexed,
             // Without anything to hand out, nothing is replaced either.
             Ok(asked) if self.declared().is_empty() && (asked.is_family || !verbose) => {
                 Outcome::Pass(if asked.is_family { Pass::GlibcFamily } else { Pass::NotDeclared })
@@ -263,7 +321,11 @@ impl Process {
             Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => stage.answer(&mut buffers.answers),
             _ => &mut buffers.path,
         };
-        log::outcome(&mut self.log, name.to_bytes(), outcome, path.as_bytes());
+        let path = match self.indexed {
+            Some(path) if outcome == Outcome::Indexed => path.to_bytes(),
+            _ => path.as_bytes(),
+        };
+        log::outcome(&mut self.log, name.to_bytes(), outcome, path);
     }
 
     fn look_up(
@@ -310,5 +372,15 @@ impl Process {
 
     fn declared(&self) -> &'static [u8] {
         self.environment.map(|environment| environment.declared).unwrap_or_default()
+    }
+}
+
+/// The path of the program, as the kernel has it. Empty without /proc.
+fn program(path: &mut PathBuf) -> &[u8] {
+    path.clear();
+    let readlink = |room: &mut [u8]| readlinkat_raw(CWD, c"/proc/self/exe", &mut *room).ok();
+    match path.push_with(readlink) {
+        Some(()) => path.as_bytes(),
+        None => b"",
     }
 }

@@ -20,6 +20,7 @@ use crate::environment::Environment;
 const AT_BASE: usize = 7;
 const AT_PLATFORM: usize = 15;
 const AT_SECURE: usize = 23;
+const AT_EXECFN: usize = 31;
 
 /// The block of a new process.
 #[derive(Clone, Copy)]
@@ -31,6 +32,7 @@ pub struct Start {
     /// The program has more rights than its caller.
     pub secure: bool,
     platform: *const c_char,
+    program: *const c_char,
 }
 
 impl Start {
@@ -40,7 +42,14 @@ impl Start {
     ///
     /// The pointers are those that ld.so gives to a constructor, in that constructor.
     pub unsafe fn new(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) -> Self {
-        let mut start = Self { arguments, environment, loader: None, secure: false, platform: core::ptr::null() };
+        let mut start = Self {
+            arguments,
+            environment,
+            loader: None,
+            secure: false,
+            platform: core::ptr::null(),
+            program: core::ptr::null(),
+        };
         let mut next = environment.cast::<usize>();
         let mut word = || {
             // SAFETY: the environment ends with a null pointer and the auxiliary vector with AT_NULL; no word behind
@@ -61,6 +70,7 @@ impl Start {
                 // SAFETY: it is AT_BASE.
                 AT_BASE => start.loader = unsafe { LoaderBase::new(value) },
                 AT_PLATFORM => start.platform = value as *const c_char,
+                AT_EXECFN => start.program = value as *const c_char,
                 AT_SECURE => start.secure = value != 0,
                 _ => {}
             }
@@ -84,6 +94,15 @@ impl Start {
         unsafe { CStr::from_ptr(self.platform) }.to_bytes()
     }
 
+    /// AT_EXECFN: the path that was given to execve(2). Empty if the kernel does not say.
+    pub fn program(&self) -> &'static [u8] {
+        if self.program.is_null() {
+            return b"";
+        }
+        // SAFETY: the kernel put the string there.
+        unsafe { CStr::from_ptr(self.program) }.to_bytes()
+    }
+
     /// The environment, as it is now.
     pub fn environment(&self) -> Environment<'static> {
         // SAFETY: it is a null-terminated array of strings.
@@ -94,7 +113,8 @@ impl Start {
 /// The environment with its values copied, so that a program that overwrites the block changes nothing. Without memory
 /// for that, as it is.
 pub fn keep(environment: Environment<'static>) -> Environment<'static> {
-    let values = [environment.declared, environment.library_path, environment.origin_path, environment.log_file];
+    let Environment { declared, library_path, origin_path, log_file, index, .. } = environment;
+    let values = [declared, library_path, origin_path, log_file, index];
     let len = values.iter().fold(0usize, |len, value| len.saturating_add(value.len()));
     let Some(mut rest) = (len > 0).then(|| memory::map::<u8>(len)).flatten() else {
         return environment;
@@ -114,6 +134,7 @@ pub fn keep(environment: Environment<'static>) -> Environment<'static> {
         library_path: copy(environment.library_path),
         origin_path: copy(environment.origin_path),
         log_file: copy(environment.log_file),
+        index: copy(environment.index),
         ..environment
     }
 }

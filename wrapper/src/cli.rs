@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rtld_loader::candidate::TARGET;
 
 use crate::closure::Closure;
 use crate::declared::{Declared, ListEntry, Shell, Variable};
 use crate::generate::{self, Environment};
+use crate::index;
 use crate::print_env::{self, Format};
 use crate::static_tls::StaticTls;
 use crate::variables::Variables;
@@ -110,6 +112,10 @@ struct Generate {
     #[arg(long, value_name = "FILE")]
     helper: Option<PathBuf>,
 
+    /// Where files never change: libraries and programs below it are indexed
+    #[arg(long, value_name = "DIR", default_value = "/nix/store")]
+    store: PathBuf,
+
     /// The shell that runs the script
     ///
     /// dash and busybox do not pass on variables whose names a shell cannot set, such as those of exported bash
@@ -145,14 +151,18 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
     for variable in &arguments.env {
         variable.warn();
     }
-    let static_tls = StaticTls::of(&Closure::read(&libraries, &programs));
+    let closure = Closure::read(&libraries, &programs);
+    let static_tls = StaticTls::of(&closure);
     static_tls.warn();
+    let directories: Vec<_> = libraries.iter().chain(&programs).map(|entry| entry.path().to_owned()).collect();
+    let index = index::write(&closure, &directories, &arguments.store, TARGET);
     let this = std::env::current_exe().context("cannot tell where this program is")?;
     Ok(Environment {
         out: arguments.out,
         libraries,
         programs,
         variables: Variables::sort(arguments.env)?,
+        index,
         static_tls: static_tls.asked(),
         auditor: match arguments.auditor {
             Some(auditor) => auditor,

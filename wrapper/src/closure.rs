@@ -75,6 +75,11 @@ impl<'d> Closure<'d> {
         closure
     }
 
+    /// All of its objects.
+    pub fn all(&self) -> impl Iterator<Item = &Object> {
+        self.objects.iter()
+    }
+
     /// One of its objects.
     pub fn object(&self, id: Id) -> &Object {
         &self.objects[id.0]
@@ -116,9 +121,9 @@ impl<'d> Closure<'d> {
         let file = &object.file;
         // An RPATH counts for what the object needs in turn as well, unless it has a RUNPATH.
         let (own, inherited) = match (&file.runpath, &file.rpath) {
-            (Some(runpath), _) => (directories(runpath, origin), inherited.clone()),
+            (Some(runpath), _) => (directories_of(runpath, origin), inherited.clone()),
             (None, Some(rpath)) => {
-                let mut all = directories(rpath, origin);
+                let mut all = directories_of(rpath, origin);
                 all.extend(inherited.iter().filter(|directory| !all.contains(directory)).cloned().collect::<Vec<_>>());
                 (Vec::new(), all.into())
             }
@@ -164,14 +169,24 @@ fn files(entry: &ListEntry) -> Vec<PathBuf> {
 
 /// The absolute directories of an RPATH or RUNPATH. What `$LIB` and `$PLATFORM` stand for only the running ld.so knows,
 /// and a relative directory is another one in each working directory.
-fn directories(list: &[u8], origin: &Path) -> Vec<PathBuf> {
+pub fn directories_of(list: &[u8], origin: &Path) -> Vec<PathBuf> {
     let expand = |element: &[u8]| {
         let mut path = LoaderPath::new();
         tokens::expand(element, &mut path, |token, into| match token {
             Token::Origin => into.push(origin.as_os_str().as_bytes()),
             Token::Lib | Token::Platform => None,
         })?;
-        Some(PathBuf::from(OsStr::from_bytes(path.as_bytes()))).filter(|path| path.is_absolute())
+        // ld.so takes closing slashes away.
+        let closing = path.as_bytes().iter().rev().take_while(|&&byte| byte == b'/').count();
+        let path = &path.as_bytes()[..path.len() - closing];
+        Some(PathBuf::from(OsStr::from_bytes(path))).filter(|path| path.is_absolute())
     };
     list.split(|&byte| byte == b':').filter_map(expand).collect()
+}
+
+/// The directories of a RUNPATH. `None` if one of them only the running ld.so knows.
+pub fn directories(list: &[u8], origin: &Path) -> Option<Vec<PathBuf>> {
+    let elements = list.split(|&byte| byte == b':').count();
+    let directories = directories_of(list, origin);
+    (directories.len() == elements).then_some(directories)
 }

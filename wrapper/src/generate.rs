@@ -22,6 +22,8 @@ pub struct Environment {
     pub programs: Vec<ListEntry>,
     /// What is set besides.
     pub variables: Variables,
+    /// What is known of the closure, for the auditor, if anything is.
+    pub index: Option<Vec<u8>>,
     /// The static thread-local storage that ld.so is to keep, in bytes.
     pub static_tls: u64,
     /// The audit library, to be copied.
@@ -39,7 +41,12 @@ impl Environment {
         let library =
             fs::read(&self.auditor).with_context(|| format!("cannot read the auditor {}", self.auditor.display()))?;
         let Variables { set, auditors, tunables } = &self.variables;
+        let index = self.out.join("lib/rtld_loader.index");
+        if let Some(bytes) = &self.index {
+            replace(index.path(), bytes, 0o644)?;
+        }
         let changes = Changes {
+            index: self.index.as_ref().map(|_| &index),
             variables: set,
             auditor: &auditor,
             auditors,

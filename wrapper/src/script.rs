@@ -26,6 +26,8 @@ pub struct Changes<'a> {
     pub auditor: &'a ListEntry,
     /// Go behind it there, before the user's.
     pub auditors: &'a [Vec<u8>],
+    /// Goes first in REPLIT_RTLD_INDEX.
+    pub index: Option<&'a ListEntry>,
     /// Go first in REPLIT_LD_LIBRARY_PATH.
     pub libraries: &'a [ListEntry],
     /// Go first in PATH.
@@ -81,6 +83,7 @@ fn assignments<'a>(changes: &Changes<'a>) -> Vec<Assignment<'a>> {
     let lists = [
         merge("LD_AUDIT", &auditors.collect::<Vec<_>>(), "", AUDITOR),
         merge("REPLIT_LD_LIBRARY_PATH", &bytes(changes.libraries), "", NONE),
+        merge("REPLIT_RTLD_INDEX", &changes.index.iter().map(|index| index.bytes()).collect::<Vec<_>>(), "", NONE),
         merge("PATH", &bytes(changes.programs), DEFAULT_PATH, NONE),
         Some(tunables(changes)),
     ];

@@ -23,6 +23,8 @@ pub struct Object<'b> {
     channel: &'b Channel,
     path: PathBuf,
     library: bool,
+    /// DT_SONAME, if it has one.
+    soname: Option<String>,
     source: String,
     versions: String,
     needs: Vec<PathBuf>,
@@ -45,18 +47,25 @@ enum Search {
 
 impl<'b> Object<'b> {
     pub(crate) fn library(bed: &'b Bed<'b>, path: PathBuf) -> Self {
-        Object { library: true, source: String::new(), ..Object::program(bed, path) }
+        let soname = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Object { library: true, soname, source: String::new(), ..Object::program(bed, path) }
     }
 
     pub(crate) fn program(bed: &'b Bed<'b>, path: PathBuf) -> Self {
-        let (versions, needs, flags) = (String::new(), Vec::new(), Vec::new());
-        let (channel, source) = (bed.channel, OPEN.into());
-        Object { bed, channel, path, library: false, source, versions, needs, search: Search::None, flags }
+        let (soname, versions, needs, flags) = (None, String::new(), Vec::new(), Vec::new());
+        let (channel, source, search) = (bed.channel, OPEN.into(), Search::None);
+        Object { bed, channel, path, library: false, soname, source, versions, needs, search, flags }
     }
 
     /// Has it built for another channel than the bed's.
     pub fn channel(mut self, channel: &'b Channel) -> Self {
         self.channel = channel;
+        self
+    }
+
+    /// Gives a library another soname than its file's name, or none.
+    pub fn soname(mut self, soname: Option<&str>) -> Self {
+        self.soname = soname.map(String::from);
         self
     }
 
@@ -156,8 +165,7 @@ impl<'b> Object<'b> {
         if self.library {
             // Nothing of libc: a library that needs it would be searched for by the very rules that are on trial.
             arguments.extend(["-shared", "-fPIC", "-nostdlib", "-fno-stack-protector"].map(String::from));
-            let soname = self.path.file_name().unwrap_or_default().to_string_lossy();
-            arguments.push(format!("-Wl,-soname,{soname}"));
+            arguments.extend(self.soname.iter().map(|soname| format!("-Wl,-soname,{soname}")));
         }
         match &self.search {
             Search::None => arguments.push("-Wl,--enable-new-dtags".into()),

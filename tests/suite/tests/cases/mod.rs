@@ -15,6 +15,9 @@ mod file;
 mod found;
 mod glibc;
 mod hygiene;
+mod index;
+mod index_search;
+mod index_start;
 mod log_files;
 mod logging;
 mod machine;
@@ -129,6 +132,9 @@ pub fn all() -> Vec<Case> {
         log_files::cases(),
         hygiene::cases(),
         costs::cases(),
+        index::cases(),
+        index_search::cases(),
+        index_start::cases(),
         wrapper::cases(),
         static_tls::cases(),
         programs::cases(),
