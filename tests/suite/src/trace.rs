@@ -32,10 +32,20 @@ impl Trace {
         };
         let started = (0..lines.len()).find(|&at| lines[at].1.starts_with(&start) && succeeds(at, lines[at]))?;
         let pid = lines[started].0;
-        // A call that another process interrupts takes two lines; signals and exits are no calls.
         let own = lines[started + 1..].iter().filter(|(other, _)| *other == pid).map(|(_, call)| *call);
-        let calls = own.filter(|call| call.starts_with(|first: char| first.is_ascii_lowercase()));
-        Some(Trace { calls: calls.map(String::from).collect() })
+        let mut calls: Vec<String> = Vec::new();
+        for line in own {
+            // A call that another process interrupts takes two lines; signals and exits are no calls.
+            if line.starts_with(|first: char| first.is_ascii_lowercase()) {
+                calls.push(line.trim_end_matches("<unfinished ...>").into());
+            } else if let (Some((_, rest)), true) = (line.split_once(" resumed>"), line.starts_with("<... "))
+                // There is none yet when it is the start itself that was interrupted.
+                && let Some(call) = calls.last_mut()
+            {
+                call.push_str(rest);
+            }
+        }
+        Some(Trace { calls })
     }
 
     /// How many calls there were.
@@ -66,6 +76,7 @@ mod tests {
     fn the_programs_own_calls_are_counted_once() {
         let trace = Trace::parse(LOG, Path::new("/tmp/main")).unwrap();
         assert_eq!(trace.count(), 3, "{trace:?}");
+        assert_eq!(trace.calls[1], "read(3, \"\", 1) = 0");
     }
 
     #[test]
