@@ -51,9 +51,7 @@ pub struct Environment<'e> {
     pub level: Level,
     /// `REPLIT_RTLD_DISABLE` is set to something other than nothing or `0`.
     pub disabled: bool,
-    /// `REPLIT_RTLD_HINTS` is `0`: ld.so is left to its own messages, and does not say why a declared library cannot be
-    /// loaded. So it is, too, with `LD_TRACE_LOADED_OBJECTS`, whatever that is set to (ldd(1)): ld.so then goes on with a
-    /// made-up object of the name that it was answered, and aborts when it does not find it by its soname.
+    /// `REPLIT_RTLD_HINTS` is `0`: ld.so is left to its own messages.
     pub without_hints: bool,
     /// `LD_TRACE_LOADED_OBJECTS` is set: ld.so runs nothing and prints what it would load (ldd(1)).
     pub is_traced: bool,
@@ -97,9 +95,15 @@ impl<'e> Environment<'e> {
             index: index.unwrap_or_default(),
             level: level.map_or(Level::Off, Level::parse),
             disabled: !matches!(disabled, None | Some(b"" | b"0")),
-            without_hints: traced || hints == Some(b"0"),
+            without_hints: hints == Some(b"0"),
             is_traced: traced,
         }
+    }
+
+    /// Whether ld.so is made to say why a declared library cannot be loaded. Not for ldd(1): there ld.so goes on with a made-up
+    /// object of the name that it was answered, and aborts when it does not find it by its soname.
+    pub fn hints(&self) -> bool {
+        !self.without_hints && !self.is_traced
     }
 }
 
@@ -175,8 +179,8 @@ mod tests {
         assert!(read(&["REPLIT_RTLD_DISABLE=1"]).disabled);
         assert!(!read(&["REPLIT_RTLD_DISABLE=0"]).disabled);
         assert!(!read(&["REPLIT_RTLD_DISABLE="]).disabled);
-        assert!(read(&["REPLIT_RTLD_HINTS=0"]).without_hints);
-        assert!(read(&["LD_TRACE_LOADED_OBJECTS="]).without_hints);
-        assert!(!read(&["REPLIT_RTLD_HINTS="]).without_hints && !read(&["REPLIT_RTLD_HINTS=1"]).without_hints);
+        assert!(!read(&["REPLIT_RTLD_HINTS=0"]).hints());
+        assert!(!read(&["LD_TRACE_LOADED_OBJECTS="]).hints());
+        assert!(read(&["REPLIT_RTLD_HINTS="]).hints() && read(&["REPLIT_RTLD_HINTS=1"]).hints() && read(&[]).hints());
     }
 }

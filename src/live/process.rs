@@ -91,8 +91,6 @@ pub struct Process {
     /// AT_EXECFN.
     program: &'static [u8],
     indices: Published<Indices>,
-    /// What the index answers, for as long as the callback lasts.
-    indexed: Option<&'static CStr>,
     image: Published<Option<LoaderImage<'static>>>,
     files: LiveFiles,
     log: LogFile,
@@ -114,7 +112,6 @@ impl Process {
             catalogue: Published::new(),
             program: b"",
             indices: Published::new(),
-            indexed: None,
             image: Published::new(),
             files: LiveFiles::new(),
             log: LogFile::new(),
@@ -213,23 +210,18 @@ impl Process {
         self.log.close();
         let answer = stage.answer(&mut buffers.answers);
         match outcome {
-            Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => Some(answer.as_c_str()),
+            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => Some(answer.as_c_str()),
             Outcome::Bare(_) => {
                 let asked = Asked::new(name.to_bytes()).ok()?;
                 answer.set(&[asked.soname]).map(|()| answer.as_c_str())
             }
-            Outcome::Indexed => self.indexed,
             Outcome::Pass(_) => None,
         }
     }
 
-    /// What the index says that ld.so finds. `None` if it does not know the requester, or does not know for certain.
-    fn find_in_index(
-        &mut self,
-        buffers: &mut Buffers,
-        asked: Asked<'_>,
-        requester: LoadedObject,
-    ) -> Option<&'static CStr> {
+    /// Puts what the index says that ld.so finds into the answer. `None` if it does not know the requester, or does not know
+    /// for certain.
+    fn find_in_index(&mut self, buffers: &mut Buffers, asked: Asked<'_>, requester: LoadedObject) -> Option<()> {
         let environment = self.environment.filter(|environment| !environment.index.is_empty())?;
         // What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, goes before.
         if !environment.library_path.is_empty() || self.explicit_loader || asked.is_path() {
@@ -261,7 +253,7 @@ impl Process {
             let own = main.find(own_glibc::LIBC)?;
             (directory(own.name()) == directory(path.to_bytes())).then_some(())?;
         }
-        Some(path)
+        Stage::Origin.answer(&mut buffers.answers).set(&[path.to_bytes()])
     }
 
     fn at_origin(&mut self, buffers: &mut Buffers, name: &CStr, requester: LoadedObject) -> Outcome {
@@ -269,10 +261,9 @@ impl Process {
         self.net = false;
         let verbose = self.log.level() >= Level::Info;
         let asked = Asked::new(name.to_bytes());
-        self.indexed = asked.ok().and_then(|asked| self.find_in_index(buffers, asked, requester));
         let outcome = match asked {
             Err(pass) => Outcome::Pass(pass),
-            Ok(_) if self.indexed.is_some() => Outcome::Indexed,
+            Ok(asked) if self.find_in_index(buffers, asked, requester).is_some() => Outcome::Indexed,
             // Without anything to hand out, nothing is replaced either.
             Ok(asked) if self.declared().is_empty() && (asked.is_family || !verbose) => {
                 Outcome::Pass(if asked.is_family { Pass::GlibcFamily } else { Pass::NotDeclared })
@@ -318,14 +309,12 @@ impl Process {
 
     fn say(&mut self, buffers: &mut Buffers, name: &CStr, outcome: Outcome, stage: Stage) {
         let path = match outcome {
-            Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => stage.answer(&mut buffers.answers),
+            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => {
+                stage.answer(&mut buffers.answers)
+            }
             _ => &mut buffers.path,
         };
-        let path = match self.indexed {
-            Some(path) if outcome == Outcome::Indexed => path.to_bytes(),
-            _ => path.as_bytes(),
-        };
-        log::outcome(&mut self.log, name.to_bytes(), outcome, path);
+        log::outcome(&mut self.log, name.to_bytes(), outcome, path.as_bytes());
     }
 
     fn look_up(
@@ -355,7 +344,7 @@ impl Process {
             platform: self.platform.unwrap_or_default(),
             path: &mut buffers.path,
         };
-        let (explicit_loader, hints) = (self.explicit_loader, !environment.without_hints);
+        let (explicit_loader, hints) = (self.explicit_loader, environment.hints());
         let mut lookup = Lookup { search, explicit_loader, catalogue, glibc: &mut buffers.glibc, hints };
         ask(&mut lookup, stage.answer(&mut buffers.answers), &mut self.log)
     }
