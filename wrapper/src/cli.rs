@@ -1,16 +1,19 @@
 //! The command line.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rtld_loader::candidate::TARGET;
 
+use crate::channels::{self, Channel};
 use crate::closure::Closure;
-use crate::declared::{Declared, ListEntry, Shell, Variable};
+use crate::declared::{Declared, Libraries, ListEntry, Shell, Variable};
 use crate::generate::{self, Environment};
 use crate::index;
 use crate::print_env::{self, Format};
@@ -76,7 +79,8 @@ struct ReplitEnv {
 
 /// Writes DIR/bin/replit-env, DIR/lib/rtld_loader.so and DIR/etc/profile.d/replit-env.sh.
 ///
-/// Libraries and bin directories are searched in the order of the command line. DIR may be in use: each file is
+/// Libraries and bin directories are searched in the order of the command line, but for channels: of those each process
+/// prefers the one that was built with its own glibc. DIR may be in use: each file is
 /// replaced whole.
 #[derive(Args)]
 struct Generate {
@@ -85,12 +89,23 @@ struct Generate {
     out: ListEntry,
 
     /// A directory of libraries, or a single library; it may appear later
-    #[arg(long, value_name = "DIR-OR-FILE", value_parser = checked(Declared::path))]
-    lib: Vec<Declared>,
+    #[arg(long, value_name = "DIR-OR-FILE", value_parser = checked(Libraries::path))]
+    lib: Vec<Libraries>,
 
     /// A package's output: its lib directory, if it has one
-    #[arg(long, value_name = "OUTPUT", value_parser = checked(Declared::output))]
-    lib_of: Vec<Declared>,
+    #[arg(long, value_name = "OUTPUT", value_parser = checked(Libraries::output))]
+    lib_of: Vec<Libraries>,
+
+    /// Libraries of a channel: directories or single libraries that were built together, with one glibc
+    ///
+    /// A process gets libraries from the channel of its own glibc, else from the newest one whose glibc is not newer,
+    /// and from others only what that one lacks. The same NAME again adds to a channel.
+    #[arg(long, value_name = "NAME=DIR[:DIR]...", value_parser = checked(Libraries::channel_paths))]
+    channel: Vec<Libraries>,
+
+    /// The same of packages' outputs: the lib directory of each that has one
+    #[arg(long, value_name = "NAME=OUTPUT[:OUTPUT]...", value_parser = checked(Libraries::channel_outputs))]
+    channel_of: Vec<Libraries>,
 
     /// A directory of programs, put first in PATH
     #[arg(long, value_name = "DIR", value_parser = checked(Declared::path))]
@@ -115,6 +130,10 @@ struct Generate {
     /// Where files never change: libraries and programs below it are indexed
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
     store: PathBuf,
+
+    /// Store paths, one a line, as of a package's closure: what is in them is indexed, too
+    #[arg(long, value_name = "FILE")]
+    closure: Vec<PathBuf>,
 
     /// The shell that runs the script
     ///
@@ -146,7 +165,7 @@ pub fn run() -> Result<ExitCode> {
 }
 
 fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment> {
-    let libraries = Declared::resolve(&in_order(matches, ["lib", "lib_of"]), "lib");
+    let (libraries, channels) = channels::resolve(&in_order(matches, ["lib", "lib_of", "channel", "channel_of"]));
     let programs = Declared::resolve(&in_order(matches, ["bin", "bin_of"]), "bin");
     for variable in &arguments.env {
         variable.warn();
@@ -154,8 +173,20 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
     let closure = Closure::read(&libraries, &programs);
     let static_tls = StaticTls::of(&closure);
     static_tls.warn();
+    let channels: Vec<_> = channels.into_iter().map(|channel| Channel::read(channel, &closure)).collect();
+    channels.iter().for_each(Channel::warn);
     let directories: Vec<_> = libraries.iter().chain(&programs).map(|entry| entry.path().to_owned()).collect();
-    let index = index::write(&closure, &directories, &arguments.store, TARGET);
+    let roots = arguments.closure.iter().map(|file| paths(file)).collect::<Result<Vec<_>>>()?.concat();
+    let index = index::write(
+        &closure,
+        &index::Input {
+            declared: &directories,
+            roots: &roots,
+            channels: &channels,
+            store: &arguments.store,
+            machine: TARGET,
+        },
+    );
     let this = std::env::current_exe().context("cannot tell where this program is")?;
     Ok(Environment {
         out: arguments.out,
@@ -174,8 +205,8 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
 }
 
 /// The values of several options in the order in which they stand on the command line.
-fn in_order<const N: usize>(matches: &ArgMatches, options: [&str; N]) -> Vec<Declared> {
-    let mut values: Vec<(usize, Declared)> = Vec::new();
+fn in_order<T: Clone + Send + Sync + 'static, const N: usize>(matches: &ArgMatches, options: [&str; N]) -> Vec<T> {
+    let mut values: Vec<(usize, T)> = Vec::new();
     for option in options {
         let indices = matches.indices_of(option).into_iter().flatten();
         let declared = matches.get_many(option).into_iter().flatten().cloned();
@@ -183,6 +214,18 @@ fn in_order<const N: usize>(matches: &ArgMatches, options: [&str; N]) -> Vec<Dec
     }
     values.sort_by_key(|(index, _)| *index);
     values.into_iter().map(|(_, declared)| declared).collect()
+}
+
+/// The absolute paths in a file, one a line.
+fn paths(file: &Path) -> Result<Vec<PathBuf>> {
+    let text = fs::read(file).with_context(|| format!("cannot read the closure {}", file.display()))?;
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let path = |line| {
+        let path = PathBuf::from(OsStr::from_bytes(line));
+        ensure!(path.is_absolute(), "{} has a line that is no absolute path: {}", file.display(), path.display());
+        Ok(path)
+    };
+    lines.map(path).collect()
 }
 
 /// A value parser for arguments that are any bytes, checked by `parse`.

@@ -85,6 +85,12 @@ impl<'d> Closure<'d> {
         &self.objects[id.0]
     }
 
+    /// The libraries that a declared entry stands for.
+    pub fn libraries_of(&self, entry: &ListEntry) -> impl Iterator<Item = &Object> {
+        let id = |path: PathBuf| *self.files.get(&key(&fs::metadata(path).ok()?))?;
+        files(entry).into_iter().filter_map(id).map(|id| self.object(id)).filter(|object| object.file.shared)
+    }
+
     /// Some of its objects and all that they need, in no particular order.
     pub fn reach(&self, roots: &[Id]) -> HashSet<Id> {
         let mut reached: HashSet<Id> = roots.iter().copied().collect();
@@ -99,7 +105,7 @@ impl<'d> Closure<'d> {
     fn add(&mut self, path: PathBuf, inherited: &Directories) -> Option<Id> {
         // Asked before it is opened: a FIFO would wait for somebody to write.
         let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        let key = (metadata.dev(), metadata.ino());
+        let key = key(&metadata);
         if let Some(known) = self.files.get(&key) {
             return *known;
         }
@@ -153,6 +159,11 @@ impl<'d> Closure<'d> {
     fn add_library(&mut self, path: PathBuf, inherited: &Directories) -> Option<Id> {
         self.add(path, inherited).filter(|&id| self.object(id).file.shared)
     }
+}
+
+/// What tells a file from all others.
+fn key(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The files that an entry stands for: a directory's, in the order of their names, or the single one.

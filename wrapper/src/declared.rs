@@ -56,41 +56,85 @@ pub enum Declared {
 }
 
 impl Declared {
-    /// The value of `--lib` and `--bin`.
+    /// The value of `--bin`, and of `--lib` for one.
     pub fn path(path: &OsStr) -> Result<Self> {
         ListEntry::parse(path).map(Self::Path)
     }
 
-    /// The value of `--lib-of` and `--bin-of`.
+    /// The value of `--bin-of`, and of `--lib-of` for one.
     pub fn output(path: &OsStr) -> Result<Self> {
         ListEntry::parse(path).map(Self::Output)
+    }
+
+    /// The entry that it stands for, if there is one. `directory` is the one that counts of an output.
+    pub fn entry(&self, directory: &str) -> Option<ListEntry> {
+        match self {
+            Self::Path(entry) => {
+                if !entry.path().exists() {
+                    eprintln!("replit-env-cli: warning: {} does not exist (yet)", entry.path().display());
+                }
+                Some(entry.clone())
+            }
+            Self::Output(output) => Some(output.join(directory)).filter(|entry| entry.path().is_dir()),
+        }
     }
 
     /// The entries of a list, each once, where it stands first. `directory` is the one that counts of an output.
     pub fn resolve(declared: &[Self], directory: &str) -> Vec<ListEntry> {
         let mut entries = Vec::new();
-        for declared in declared {
-            let entry = match declared {
-                Self::Path(entry) => {
-                    if !entry.path().exists() {
-                        let path = entry.path().display();
-                        eprintln!("replit-env-cli: warning: --{directory} {path} does not exist (yet)");
-                    }
-                    entry.clone()
-                }
-                Self::Output(output) => {
-                    let entry = output.join(directory);
-                    if !entry.path().is_dir() {
-                        continue;
-                    }
-                    entry
-                }
-            };
+        for entry in declared.iter().filter_map(|declared| declared.entry(directory)) {
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
         }
         entries
+    }
+}
+
+/// Libraries as one option declares them.
+#[derive(Clone, Debug)]
+pub struct Libraries {
+    /// The name of their channel, if they are of one.
+    pub channel: Option<String>,
+    /// What is declared, in order.
+    pub declared: Vec<Declared>,
+}
+
+impl Libraries {
+    /// The value of `--lib`.
+    pub fn path(path: &OsStr) -> Result<Self> {
+        Ok(Self { channel: None, declared: vec![Declared::path(path)?] })
+    }
+
+    /// The value of `--lib-of`.
+    pub fn output(path: &OsStr) -> Result<Self> {
+        Ok(Self { channel: None, declared: vec![Declared::output(path)?] })
+    }
+
+    /// The value of `--channel`.
+    pub fn channel_paths(value: &OsStr) -> Result<Self> {
+        Self::channel(value, Declared::path)
+    }
+
+    /// The value of `--channel-of`.
+    pub fn channel_outputs(value: &OsStr) -> Result<Self> {
+        Self::channel(value, Declared::output)
+    }
+
+    /// Reads `NAME=PATH:PATH`.
+    fn channel(value: &OsStr, parse: fn(&OsStr) -> Result<Declared>) -> Result<Self> {
+        let bytes = value.as_bytes();
+        let Some(equals) = bytes.iter().position(|&byte| byte == b'=') else {
+            bail!("expected NAME=PATH, with colons between several paths");
+        };
+        let (name, list) = (&bytes[..equals], &bytes[equals + 1..]);
+        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let name = match std::str::from_utf8(name) {
+            Ok(text) if !name.is_empty() && name.iter().all(fits) => text,
+            _ => bail!("a channel's name has letters, digits, `.`, `_` and `-`, and nothing else"),
+        };
+        let paths = list.split(|&byte| byte == b':').map(OsStr::from_bytes);
+        Ok(Self { channel: Some(name.to_owned()), declared: paths.map(parse).collect::<Result<_>>()? })
     }
 }
 
@@ -216,6 +260,21 @@ mod tests {
             Declared::resolve(&declared, "bin"),
             [root.join("two/bin"), root.join("later"), root.join("one/lib")]
         );
+    }
+
+    #[test]
+    fn channels_have_a_name_and_paths() {
+        let Libraries { channel, declared } = Libraries::channel_paths(OsStr::new("a-1.b_C=/x:/y=z")).unwrap();
+        assert_eq!(channel.as_deref(), Some("a-1.b_C"));
+        let paths = declared.iter().map(|declared| match declared {
+            Declared::Path(entry) => entry.path(),
+            Declared::Output(_) => panic!("no path"),
+        });
+        assert!(paths.eq([Path::new("/x"), Path::new("/y=z")]));
+        for bad in ["a", "=/x", "a b=/x", "a/b=/x", "\u{e9}=/x", "a=", "a=/x:", "a=:/x", "a=/x/$LIB"] {
+            assert!(Libraries::channel_paths(OsStr::new(bad)).is_err(), "{bad}");
+            assert!(Libraries::channel_outputs(OsStr::new(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

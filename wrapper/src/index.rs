@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use rtld_loader::hwcaps::is_subdirectory;
 use rtld_loader::index::{DIRECTORY, ENTRY, HEADER, LINK, LIVE, MAGIC, SLOT, START, UNCERTAIN, UNSEARCHED, hash};
 
+use crate::channels::Channel;
 use crate::closure::{Closure, directories};
 use crate::object_file::ObjectFile;
 
@@ -23,12 +24,27 @@ struct Entry {
     flags: u32,
 }
 
-/// Makes an index of a closure, and of all that lies beside its files. `store` is where nothing changes. `machine` is
-/// what the objects are for. `None` if nothing of it is in the store.
-pub fn write(closure: &Closure<'_>, declared: &[PathBuf], store: &Path, machine: u32) -> Option<Vec<u8>> {
+/// What an index is made of, beside the closure that was read.
+pub struct Input<'a> {
+    /// The declared directories and single files, of libraries and of programs.
+    pub declared: &'a [PathBuf],
+    /// The store paths that they lead to, as Nix knows them.
+    pub roots: &'a [PathBuf],
+    /// The declared channels.
+    #[expect(dead_code, reason = "the format has no channels yet")]
+    pub channels: &'a [Channel],
+    /// Where nothing changes.
+    pub store: &'a Path,
+    /// What the objects are for.
+    pub machine: u32,
+}
+
+/// Makes an index of a closure, and of all that lies beside its files. `None` if nothing of it is in the store.
+pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
+    let Input { store, machine, .. } = *input;
     let mut entries: BTreeMap<PathBuf, Entry> = BTreeMap::new();
     let (mut seen, mut roots) = (BTreeSet::new(), BTreeSet::new());
-    let mut rest: Vec<PathBuf> = declared.to_vec();
+    let mut rest: Vec<PathBuf> = [input.declared, input.roots].concat();
     rest.extend(closure.all().filter_map(|object| object.path.parent().map(Path::to_owned)));
     while let Some(directory) = rest.pop() {
         if !is_fixed(&directory, store) || !seen.insert(directory.clone()) {

@@ -1,15 +1,18 @@
 //! The host side: turns declared dependencies into an environment, a directory with the `replit-env` script in it.
 //!
-//! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, `static_tls` how much thread-local
-//! storage that has, and `index` what each of its objects will find. `script` turns it all into shell text (`sh/` holds the
-//! parts that never change), `generate` writes the files. `print_env` prints what a script has set.
+//! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, `static_tls` how much
+//! thread-local storage that has, `channels` which glibc its libraries are for (`library_file` reads them), and `index`
+//! what each of its objects will find. `script` turns it all into shell text (`sh/` holds the parts that never change),
+//! `generate` writes the files. `print_env` prints what a script has set.
 #![deny(unsafe_code)]
 
+mod channels;
 pub mod cli;
 mod closure;
 mod declared;
 mod generate;
 mod index;
+mod library_file;
 mod object_file;
 mod print_env;
 mod script;

@@ -125,7 +125,7 @@ fn read(file: &File, offset: u64, len: usize, most: usize) -> Option<Vec<u8>> {
 }
 
 /// Reads what there is: how many bytes.
-fn read_some(file: &File, offset: u64, into: &mut [u8]) -> Option<usize> {
+pub fn read_some(file: &File, offset: u64, into: &mut [u8]) -> Option<usize> {
     let mut len = 0;
     while len < into.len() {
         match file.read_at(&mut into[len..], offset.checked_add(len as u64)?).ok()? {

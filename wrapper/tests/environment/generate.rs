@@ -31,6 +31,79 @@ fn order_on_the_command_line_is_the_order_of_the_search() {
 }
 
 #[test]
+fn channels_keep_their_place_among_other_libraries() {
+    let bench = Bench::new();
+    for directory in ["a/lib", "b", "c/lib", "d"] {
+        bench.directory(directory);
+    }
+    let out = bench.path("e");
+    let output = run(bench.generator(&out).args([
+        "--lib=d",
+        "--channel-of=new=a:none:c",
+        "--channel=old=b:d",
+        "--lib-of=c",
+        "--channel=new=later",
+    ]));
+    let warnings = String::from_utf8(output.stderr).unwrap();
+    let expected = ["later does not exist", "of the channel new tells", "of the channel old tells"];
+    assert_eq!(warnings.lines().count(), expected.len(), "{warnings}");
+    for (warning, expected) in warnings.lines().zip(expected) {
+        assert!(warning.starts_with("replit-env-cli: warning: ") && warning.contains(expected), "{warnings}");
+    }
+    let after = variables(Command::new(script(&out)).args(["/usr/bin/env", "-0"]).env_clear());
+    let libraries = ["d", "a/lib", "c/lib", "b", "later"].map(|directory| bench.path(directory));
+    assert_eq!(value(&after, "REPLIT_LD_LIBRARY_PATH"), list(&libraries));
+}
+
+#[test]
+fn a_channel_without_a_library_is_none() {
+    let bench = Bench::new();
+    bench.directory("a/share");
+    bench.directory("b");
+    let out = bench.environment("e", &["--channel-of=fonts=a", "--lib=b"]);
+    let after = variables(Command::new(script(&out)).args(["/usr/bin/env", "-0"]).env_clear());
+    assert_eq!(value(&after, "REPLIT_LD_LIBRARY_PATH"), list(&[bench.path("b")]));
+}
+
+#[test]
+fn store_paths_of_a_closure_are_indexed() {
+    let bench = Bench::new();
+    let store = bench.path("store");
+    for (name, symbol) in [("declared", "a"), ("brought", "b")] {
+        let library = bench.directory(format!("store/{name}/plugins")).join(format!("lib{name}.so"));
+        let source = bench.path(format!("{symbol}.c"));
+        fs::write(&source, format!("int {symbol};\n")).unwrap();
+        run(Command::new("cc").args(["-shared", "-o"]).arg(&library).arg(&source).arg("-Wl,-rpath,/nowhere"));
+    }
+    let list = bench.path("store-paths");
+    fs::write(&list, format!("{0}/declared\n{0}/brought\n", store.display())).unwrap();
+    let index = |name: &str, more: &[&OsStr]| {
+        let mut arguments = vec![OsStr::new("--store"), store.as_os_str(), OsStr::new("--lib")];
+        let declared = store.join("declared/plugins");
+        arguments.push(declared.as_os_str());
+        arguments.extend(more);
+        let index = fs::read(bench.environment(name, &arguments).join("lib/rtld_loader.index")).unwrap();
+        ["libdeclared.so", "libbrought.so"]
+            .map(|soname| index.windows(soname.len()).any(|part| part == soname.as_bytes()))
+    };
+    assert_eq!(index("without", &[]), [true, false]);
+    assert_eq!(index("with", &[OsStr::new("--closure"), list.as_os_str()]), [true, true]);
+}
+
+#[test]
+fn a_closure_that_is_none_is_one_clear_line() {
+    let bench = Bench::new();
+    fs::write(bench.path("names"), "/a\nb\n").unwrap();
+    for (file, complaint) in [("names", "no absolute path: b"), ("missing", "cannot read the closure")] {
+        let output = bench.generator(bench.path("e")).arg("--closure").arg(file).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(complaint) && text.contains(file) && text.lines().count() == 1, "{text}");
+        assert!(!bench.path("e").exists());
+    }
+}
+
+#[test]
 fn what_is_missing_now_may_appear_later() {
     let bench = Bench::new();
     let out = bench.path("e");
@@ -45,7 +118,7 @@ fn what_is_missing_now_may_appear_later() {
 #[test]
 fn what_ld_so_or_a_shell_would_misread_is_refused() {
     let bench = Bench::new();
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 23] = [
         (&["--out=a:b"], "colon"),
         (&["--out=a$ORIGIN"], "$ORIGIN"),
         (&["--out=${LIB}"], "$LIB"),
@@ -54,6 +127,13 @@ fn what_ld_so_or_a_shell_would_misread_is_refused() {
         (&["--lib=/a:/b"], "colon"),
         (&["--lib=/a/$LIB"], "$LIB"),
         (&["--lib-of=/a:/b"], "colon"),
+        (&["--channel=/a"], "NAME=PATH"),
+        (&["--channel=a b=/a"], "a channel's name"),
+        (&["--channel==/a"], "a channel's name"),
+        (&["--channel=a=/a:"], "empty"),
+        (&["--channel=a=/a:/$LIB"], "$LIB"),
+        (&["--channel-of=a/b=/a"], "a channel's name"),
+        (&["--channel-of=a="], "empty"),
         (&["--bin=/a:/b"], "colon"),
         (&["--bin-of=/a:/b"], "colon"),
         (&["--env=A"], "NAME=VALUE"),
