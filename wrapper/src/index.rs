@@ -16,6 +16,7 @@ use rtld_loader::index::{DIRECTORY, ENTRY, HEADER, LINK, LIVE, MAGIC, SLOT, STAR
 use crate::channels::Channel;
 use crate::closure::{Closure, directories};
 use crate::object_file::ObjectFile;
+use crate::progress::Progress;
 
 /// A file to be indexed.
 #[derive(Default)]
@@ -46,6 +47,7 @@ pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
     let (mut seen, mut roots) = (BTreeSet::new(), BTreeSet::new());
     let mut rest: Vec<PathBuf> = [input.declared, input.roots].concat();
     rest.extend(closure.all().filter_map(|object| object.path.parent().map(Path::to_owned)));
+    let mut progress = Progress::new(input.roots.len());
     while let Some(directory) = rest.pop() {
         if !is_fixed(&directory, store) || !seen.insert(directory.clone()) {
             continue;
@@ -55,6 +57,7 @@ pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
         if let Some(name) = name
             && roots.insert(store.join(name))
         {
+            progress.step();
             rest.extend(subdirectories(&store.join(name)));
         }
         for (path, entry) in list(&directory, store) {

@@ -3,7 +3,7 @@
 //! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, `static_tls` how much
 //! thread-local storage that has, `channels` which glibc its libraries are for (`library_file` reads them), and `index`
 //! what each of its objects will find. `script` turns it all into shell text (`sh/` holds the parts that never change),
-//! `generate` writes the files. `print_env` prints what a script has set.
+//! `generate` writes the files. `print_env` prints what a script has set. `progress` shows who waits how far it is.
 #![deny(unsafe_code)]
 
 mod channels;
@@ -15,6 +15,7 @@ mod index;
 mod library_file;
 mod object_file;
 mod print_env;
+mod progress;
 mod script;
 mod static_tls;
 mod tunables;
