@@ -3,10 +3,15 @@
 
   # Inputs
   - `pkgs`: a nixpkgs.
-  - `deps`: packages, in the order of the search. Of each the `lib` output counts, else `out`, and never `dev`; an output
-    that is named (`stdenv.cc.cc.lib`) counts itself. A package without /lib is dropped. /bin goes to PATH.
+  - `channels`: a set of nixpkgs, by names of your own. Libraries then come from these alone, and each process prefers the
+    channel that was built with its own glibc; programs and variables still come from `pkgs`.
+  - `deps`: packages, in the order of the search, or a function of a nixpkgs that returns them, which is called with
+    each channel. Of each the `lib` output counts, else `out`, and never `dev`; an output that is named
+    (`stdenv.cc.cc.lib`) counts itself. A package without /lib is dropped. /bin goes to PATH. A list beside `channels` is of
+    no channel, and searched behind them.
   - `env`: variables to set.
-  - `replitNix`: a `replit.nix`, or its function: `{ pkgs }: { deps = [ … ]; env = { … }; }`. `deps` and `env` add to it.
+  - `replitNix`: a `replit.nix`, or its function: `{ pkgs }: { deps = [ … ]; env = { … }; }`. It is called with each
+    channel, too. `deps` and `env` add to it.
   - `libraries`: directories or single files outside the store, searched last, such as `/run/opengl-driver/lib`.
   - `name`: of the derivation.
   - `rtld-loader`: package.nix, built.
@@ -16,6 +21,7 @@
 */
 {
   pkgs,
+  channels ? { },
   deps ? [ ],
   env ? { },
   replitNix ? null,
@@ -27,23 +33,51 @@ let
   inherit (pkgs) lib;
 
   function = if builtins.isFunction replitNix then replitNix else import replitNix;
-  declared = if replitNix == null then { } else function { inherit pkgs; };
+  declared = set: if replitNix == null then { } else function { pkgs = set; };
+  isOfChannels = builtins.isFunction deps;
 
-  allDeps = declared.deps or [ ] ++ deps;
-  allEnv = declared.env or { } // env;
+  # What each nixpkgs is asked for, and what is declared once.
+  depsOf = set: (declared set).deps or [ ] ++ (if isOfChannels then deps set else [ ]);
+  others = if isOfChannels then [ ] else deps;
+  allEnv = (declared pkgs).env or { } // env;
 
   output =
     wanted: dep:
     if dep.outputSpecified or false && dep.outputName != "dev" then dep else dep.${wanted} or dep.out or dep;
+  lists = lib.mapAttrsToList (channel: set: {
+    inherit channel;
+    glibc = import ./glibc.nix set;
+    outputs = map (output "lib") (depsOf set);
+  }) channels;
+
+  # Where the auditor has no preference, the newest comes first.
+  isNewer =
+    a: b:
+    let
+      compared = builtins.compareVersions a.glibc b.glibc;
+    in
+    if compared != 0 then compared > 0 else builtins.compareVersions a.channel b.channel > 0;
+  newestFirst = builtins.sort isNewer lists;
+
+  ofNoChannel = map (output "lib") ((if channels == { } then depsOf pkgs else [ ]) ++ others);
+  programs = map (output "bin") (depsOf pkgs ++ others);
 
   option = name: values: lib.concatMap (value: [ "--${name}" "${value}" ]) values;
+  ofChannel = { channel, outputs, ... }: "${channel}=${builtins.concatStringsSep ":" (map (output: "${output}") outputs)}";
+
+  # What the index is to have: all that the declared packages lead to.
+  roots = lib.concatMap (list: list.outputs) newestFirst ++ ofNoChannel ++ programs;
+  closure = "${pkgs.closureInfo { rootPaths = roots; }}/store-paths";
 
   # Whether a directory is there, and what that means, is for the generator to say.
   arguments =
-    option "lib-of" (map (output "lib") allDeps)
+    option "channel-of" (map ofChannel (lib.filter (list: list.outputs != [ ]) newestFirst))
+    ++ option "lib-of" ofNoChannel
     ++ option "lib" libraries
-    ++ option "bin-of" (map (output "bin") allDeps)
-    ++ option "env" (lib.mapAttrsToList (variable: value: "${variable}=${toString value}") allEnv);
+    ++ option "bin-of" programs
+    ++ option "env" (lib.mapAttrsToList (variable: value: "${variable}=${toString value}") allEnv)
+    # Older channels know no closure of nothing.
+    ++ (if roots == [ ] then [ ] else option "closure" [ closure ]);
 in
 pkgs.runCommandLocal name
   {

@@ -14,7 +14,7 @@
   rtld-loader = compiler.callPackage ./package.nix {
     inherit (pkgs.stdenv) cc;
     suite = compiler.callPackage ./suite.nix { };
-    tests = import ./checks pkgs;
+    tests = import ./checks { inherit pkgs compiler; };
   };
 
   # The name that the C loader's flake had.

@@ -3,12 +3,12 @@
   nixpkgs' ld.so, whose toolchain linked it, it is silent, and finds what ld.so does not.
 
   # Inputs
-  A nixpkgs with the overlay.
+  `pkgs`: a nixpkgs with the overlay.
 
   # Output
   A derivation.
 */
-pkgs:
+{ pkgs, ... }:
 let
   # No library of a real package: a build sandbox may show those of the machine.
   greeting = pkgs.callPackage ../../tests/consumer/greeting.nix { };

@@ -2,12 +2,12 @@
   What mkReplitEnv makes of packages: outputs, order, and what is dropped.
 
   # Inputs
-  A nixpkgs with the overlay.
+  `pkgs`: a nixpkgs with the overlay.
 
   # Output
   A derivation.
 */
-pkgs:
+{ pkgs, ... }:
 let
   # A package with the given outputs, the default one first; `directories` are made in each.
   package =
@@ -53,6 +53,41 @@ let
     libraries = [ "/run/opengl-driver/lib" ];
   };
 
+  # As much of a nixpkgs as mkReplitEnv needs of a channel.
+  channel = version: package: {
+    inherit package;
+    glibc = { inherit version; };
+  };
+  ofChannels = pkgs.mkReplitEnv {
+    name = "check-dependencies-channels";
+    pkgs = pkgs // {
+      package = named;
+    };
+    channels = {
+      same-1 = channel "2.36-9" plain;
+      same-2 = channel "2.36-9" development;
+      fonts = channel "2.37" without;
+      new = channel "2.38" split;
+    };
+    replitNix =
+      { pkgs }:
+      {
+        deps = [ pkgs.package ];
+      };
+    deps = [ (specified "extra" named) ];
+    libraries = [ "/run/opengl-driver/lib" ];
+  };
+  ofFunction = pkgs.mkReplitEnv {
+    name = "check-dependencies-function";
+    deps = set: [
+      (specified "extra" named)
+      set.greeting
+    ];
+    pkgs = pkgs // {
+      greeting = plain;
+    };
+  };
+
   libraries = [
     "${split.lib}/lib"
     "${plain}/lib"
@@ -72,11 +107,20 @@ pkgs.runCommandLocal "check-dependencies"
   {
     libraries = builtins.concatStringsSep ":" libraries;
     programs = builtins.concatStringsSep ":" programs;
+    # Of the newest glibc first, then by name; behind them what is of no channel.
+    channels = builtins.concatStringsSep ":" [
+      "${split.lib}/lib"
+      "${development.out}/lib"
+      "${plain}/lib"
+      "${named.extra}/lib"
+      "/run/opengl-driver/lib"
+    ];
     KEPT = "it's \"kept\" $HOME";
   }
   ''
     shown=$(type -P env)
-    show() { env --ignore-environment PATH=/inherited ${environment}/bin/replit-env "$shown" | sed --quiet "s|^$1=||p"; }
+    environment=${environment}
+    show() { env --ignore-environment PATH=/inherited $environment/bin/replit-env "$shown" | sed --quiet "s|^$1=||p"; }
     expect() {
       if [ "$(show "$1")" != "$2" ]; then
         printf '%s: expected %s\nbut it is %s\n' "$1" "$2" "$(show "$1")"
@@ -89,5 +133,13 @@ pkgs.runCommandLocal "check-dependencies"
     expect LD_LIBRARY_PATH ""
     expect KEPT "$KEPT"
     expect REPLACED argument
+
+    environment=${ofChannels}
+    expect REPLIT_LD_LIBRARY_PATH "$channels"
+    expect PATH ${named.out}/bin:${named.extra}/bin:/inherited
+
+    environment=${ofFunction}
+    expect REPLIT_LD_LIBRARY_PATH ${named.extra}/lib:${plain}/lib
+    expect PATH ${named.extra}/bin:${plain}/bin:/inherited
     touch $out
   ''

@@ -2,12 +2,12 @@
   The environment of the root's replit.nix: a program that loads a library by its bare name fails without and runs with it.
 
   # Inputs
-  A nixpkgs with the overlay.
+  `pkgs`: a nixpkgs with the overlay.
 
   # Output
   A derivation.
 */
-pkgs:
+{ pkgs, ... }:
 let
   # No library of a real package: a build sandbox may show those of the machine.
   greeting = pkgs.callPackage ../../tests/consumer/greeting.nix { };

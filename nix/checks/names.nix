@@ -2,12 +2,12 @@
   The root's replit.nix declares the same by the names that packages had in older channels.
 
   # Inputs
-  A nixpkgs with the overlay.
+  `pkgs`: a nixpkgs with the overlay.
 
   # Output
   A derivation.
 */
-pkgs:
+{ pkgs, ... }:
 let
   moved = {
     libice = "libICE";

@@ -3,12 +3,12 @@
   storage.
 
   # Inputs
-  A nixpkgs with the overlay.
+  `pkgs`: a nixpkgs with the overlay.
 
   # Output
   A derivation.
 */
-pkgs:
+{ pkgs, ... }:
 let
   library =
     name: flags: source:

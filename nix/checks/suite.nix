@@ -2,12 +2,12 @@
   The integration tests on this nixpkgs' own glibc.
 
   # Inputs
-  A nixpkgs with the overlay.
+  `pkgs`: a nixpkgs with the overlay.
 
   # Output
   A derivation: the tests' output.
 */
-pkgs:
+{ pkgs, ... }:
 pkgs.runCommandLocal "check-suite"
   {
     RTLD_MANIFEST = import ../manifest.nix pkgs;

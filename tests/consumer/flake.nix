@@ -18,6 +18,7 @@
         "x86_64-linux"
         "aarch64-linux"
       ];
+      old = system: replit-env.inputs.nixpkgs-stable-23_11.legacyPackages.${system};
       environment =
         pkgs:
         replit-env.lib.mkReplitEnv {
@@ -29,7 +30,16 @@
       packages = perSystem (system: {
         default = environment nixpkgs.legacyPackages.${system};
         # Of a channel that replit-env pins.
-        channel = environment replit-env.inputs.nixpkgs-stable-23_11.legacyPackages.${system};
+        channel = environment (old system);
+        # Of both.
+        channels = replit-env.lib.mkReplitEnv {
+          pkgs = nixpkgs.legacyPackages.${system};
+          channels = {
+            new = nixpkgs.legacyPackages.${system};
+            old = old system;
+          };
+          replitNix = ./replit.nix;
+        };
       });
 
       checks = perSystem (system: {
@@ -53,6 +63,11 @@
         channel = nixpkgs.legacyPackages.${system}.runCommandLocal "channel" { } ''
           test ${self.packages.${system}.channel} != ${self.packages.${system}.default}
           ${self.packages.${system}.channel}/bin/replit-env python ${./main.py} >$out
+        '';
+
+        channels = nixpkgs.legacyPackages.${system}.runCommandLocal "channels" { } ''
+          ${self.packages.${system}.channels}/bin/replit-env python ${./main.py} >$out
+          ${self.packages.${system}.channels}/bin/replit-env ${(old system).python3}/bin/python3 ${./main.py} >>$out
         '';
       });
     };

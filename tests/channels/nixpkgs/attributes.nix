@@ -46,7 +46,7 @@ in
 packages
 // {
   inherit lib;
-  inherit (build) mkShell runCommandLocal writeText;
+  inherit (build) closureInfo mkShell runCommandLocal writeText;
 
   callPackage =
     function: arguments:

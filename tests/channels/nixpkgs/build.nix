@@ -51,6 +51,18 @@ in
 
   writeText = name: text: runCommandLocal name { inherit text; } "printf %s \"$text\" >$out";
 
+  # Nix writes a graph for each root: every store path, and each of those that it refers to, on a line of its own.
+  closureInfo =
+    { rootPaths }:
+    runCommandLocal "closure-info" {
+      exportReferencesGraph = lib.concatMap (nth: [ "graph-${toString nth}" (builtins.elemAt rootPaths nth) ]) (
+        builtins.genList (nth: nth) (builtins.length rootPaths)
+      );
+    } ''
+      mkdir $out
+      grep --no-filename "^$NIX_STORE/" graph-* | sort --unique >$out/store-paths
+    '';
+
   mkShell =
     {
       packages ? [ ],
