@@ -34,12 +34,13 @@ pub struct Candidate<'e> {
 pub struct Builder<'m> {
     table: Table<'m>,
     listed: usize,
+    first_of_channel: Option<usize>,
 }
 
 impl<'m> Builder<'m> {
     /// An empty one. `None` if the memory, which must be zero, is too small to be of use.
     pub fn new(memory: &'m mut [u8]) -> Option<Self> {
-        Some(Self { table: Table::new(memory)?, listed: 0 })
+        Some(Self { table: Table::new(memory)?, listed: 0, first_of_channel: None })
     }
 
     /// Says that the entry at `at` has a file of this name.
@@ -53,15 +54,20 @@ impl<'m> Builder<'m> {
         self.listed = at;
     }
 
+    /// Says that the entry at `at` is of a channel.
+    pub fn of_channel(&mut self, at: usize) {
+        self.first_of_channel.get_or_insert(at);
+    }
+
     /// Goes on in larger memory: `enlarge` gets the old one and returns it grown, or as it was.
     pub fn grow(self, enlarge: impl FnOnce(&'m mut [u8]) -> &'m mut [u8]) -> Self {
         let (memory, used) = self.table.into_parts();
-        Self { table: Table::resume(enlarge(memory), used), listed: self.listed }
+        Self { table: Table::resume(enlarge(memory), used), ..self }
     }
 
     /// The catalogue of `declared`, the variable's value whose offsets were added.
     pub fn finish(self, declared: &'m [u8]) -> Catalogue<'m> {
-        Catalogue { declared, listed: self.listed, table: Some(self.table) }
+        Catalogue { declared, listed: self.listed, first_of_channel: self.first_of_channel, table: Some(self.table) }
     }
 }
 
@@ -69,13 +75,19 @@ impl<'m> Builder<'m> {
 pub struct Catalogue<'m> {
     declared: &'m [u8],
     listed: usize,
+    first_of_channel: Option<usize>,
     table: Option<Table<'m>>,
 }
 
 impl<'m> Catalogue<'m> {
     /// A catalogue without a table, for want of memory: every entry is a candidate for every name.
     pub const fn unlisted(declared: &'m [u8]) -> Self {
-        Self { declared, listed: 0, table: None }
+        Self { declared, listed: 0, first_of_channel: None, table: None }
+    }
+
+    /// The offset of the first entry that is of a channel, if any is.
+    pub fn first_of_channel(&self) -> Option<usize> {
+        self.first_of_channel
     }
 
     /// The entries that have the name or may have it, in declared order.

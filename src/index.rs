@@ -1,40 +1,53 @@
-//! The index: what ld.so would find, for each object of a closure, worked out when the closure was made.
+//! The index: what ld.so would find, for each object of a closure, worked out when the closure was made; and what is to be
+//! known of each library there, so that no file is opened to judge it.
 //!
 //! It is one file that is mapped and never parsed: everything in it is reached by an offset, and every offset is checked, so
 //! that a damaged file costs its answers and nothing else. Numbers are little-endian `u32`s:
 //!
-//! - The header: the magic with the version in it, the file's length, the machine, and where how many slots are.
-//! - Slots, a power of two of them: the hash of a path and the offset of its entry, or 0. A path that collides is in the
-//!   next free slot.
-//! - Entries: a path, closed by a NUL, for ld.so to open, and the directories that the file there searches for what it
-//!   needs.
-//! - Lists of directories in the order of the search, each with the hash of its path and a slash, from which the hash of a file
-//!   in it goes on.
+//! - The header: the magic with the version in it, the file's length, the machine, where how many slots are, and where how
+//!   many channels.
+//! - Slots, a power of two of them: the hash of a path and the offset of its node, or 0. A path that collides is in the
+//!   next free slot. A directory's path counts with a slash behind it, so that the hash of a file in it goes on from there.
+//! - Nodes of files ([`FILE`] bytes each): a path, closed by a NUL, for ld.so to open; flags; the list of directories in
+//!   which it searches for what it needs; the answers; and a record (see `library`). The files of a directory stand together.
+//! - Nodes of directories ([`DIRECTORY`] bytes): a path; flags; the first file and how many there are; the number of a
+//!   channel, from 1; the hash.
+//! - Lists of directories in the order of the search: their number, and their nodes.
+//! - Answers: their number, and the hash of a soname and the node of a file each.
+//! - Channels ([`CHANNEL`] bytes): the path of a glibc, and the N of its version 2.N.
 //!
-//! One implementation writes it: the generator's.
+//! What is not there has the offset 0. One implementation writes it: the generator's.
 
 use core::ffi::CStr;
 
+use crate::library::Library;
+
 /// What an index begins with. The last byte is the version of the format.
-pub const MAGIC: [u8; 8] = *b"rtldidx\x01";
-/// The bytes of the header: the magic, and four numbers.
-pub const HEADER: usize = 24;
-/// The bytes of a slot, of an entry, and of a directory in a list.
+pub const MAGIC: [u8; 8] = *b"rtldidx\x02";
+/// The bytes of the header: the magic, and six numbers.
+pub const HEADER: usize = 32;
+/// The bytes of a slot, of a file's node, of a directory's, and of a channel.
 pub const SLOT: usize = 8;
 /// See [`SLOT`].
-pub const ENTRY: usize = 16;
+pub const FILE: usize = 24;
 /// See [`SLOT`].
-pub const DIRECTORY: usize = 16;
+pub const DIRECTORY: usize = 28;
+/// See [`SLOT`].
+pub const CHANNEL: usize = 12;
 
-/// Flags of an entry: ld.so's choice depends on the processor, or it would stop there with an error.
+/// Flags of a file: ld.so's choice depends on the processor, or it would stop there with an error.
 pub const UNCERTAIN: u32 = 1;
-/// Flags of an entry: what the file there needs is not answered from the index, since it inherits search paths, or has one
-/// that only the running ld.so can read.
+/// Flags of a file: what it needs is not answered from the index, since it inherits search paths, or has one that only the
+/// running ld.so can read.
 pub const UNSEARCHED: u32 = 2;
-/// Flags of an entry: another path is the file's own. The program is known by that one.
+/// Flags of a file: another path is its own. The program is known by that one.
 pub const LINK: u32 = 4;
+/// Flags of a file: its search path has `$ORIGIN` in it, which the program has from /proc alone.
+pub const ORIGIN: u32 = 8;
 /// Flags of a directory: its files may change. It is to be looked into.
 pub const LIVE: u32 = 1;
+/// Flags of a directory: it is one.
+pub const IS_DIRECTORY: u32 = 1 << 31;
 
 /// The hash of no bytes.
 pub const START: u32 = 0x811c_9dc5;
@@ -50,34 +63,43 @@ pub struct Index<'i> {
     bytes: &'i [u8],
     slots: usize,
     mask: u32,
+    channels: usize,
+    channel_count: u32,
 }
 
 /// A file of the index.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'i> {
-    bytes: &'i [u8],
-    at: usize,
-}
+pub struct File<'i>(Node<'i>);
 
-/// A directory of a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Directory<'i> {
-    /// Its path, without a closing slash.
-    pub path: &'i [u8],
-    /// It has to be looked into.
-    pub is_live: bool,
-    hash: u32,
-}
-
-/// What a search comes to.
+/// A directory of the index.
 #[derive(Clone, Copy, Debug)]
-pub enum Found<'i> {
+pub struct Directory<'i>(Node<'i>);
+
+/// A Nix channel, of which a declared directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channel<'i> {
+    /// The directory of the glibc that its libraries are built with; empty if it is not known.
+    pub glibc: &'i [u8],
+    /// The N of that glibc's version 2.N.
+    pub minor: u32,
+}
+
+/// A place in a search.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'i> {
     /// ld.so opens this file.
-    File(Entry<'i>),
+    File(File<'i>),
+    /// It is to be looked into. If the library is not there, the search goes on.
+    Live(Directory<'i>),
     /// What ld.so opens is not known when the index is made.
     Unknown,
-    /// None of the directories has it.
-    Nowhere,
+}
+
+/// What begins with a path and flags.
+#[derive(Clone, Copy, Debug)]
+struct Node<'i> {
+    bytes: &'i [u8],
+    at: usize,
 }
 
 impl<'i> Index<'i> {
@@ -86,87 +108,190 @@ impl<'i> Index<'i> {
     pub fn read(bytes: &'i [u8], machine: u32) -> Option<Self> {
         let numbers = bytes.strip_prefix(&MAGIC)?;
         let number = |nth: usize| word(numbers, nth.checked_mul(4)?);
-        let (length, slots, count) = (number(0)?, number(2)?, number(3)?);
+        let (length, count, channel_count) = (number(0)?, number(3)?, number(5)?);
         let is_whole = usize::try_from(length).ok()? == bytes.len() && number(1)? == machine;
-        let slots = usize::try_from(slots).ok()?;
+        let (slots, channels) = (usize::try_from(number(2)?).ok()?, usize::try_from(number(4)?).ok()?);
         let end = usize::try_from(count).ok()?.checked_mul(SLOT)?.checked_add(slots)?;
         let fits = count.is_power_of_two() && end <= bytes.len();
         let mask = count.checked_sub(1)?;
-        (is_whole && fits).then_some(Self { bytes, slots, mask })
+        (is_whole && fits).then_some(Self { bytes, slots, mask, channels, channel_count })
     }
 
     /// The file at a path.
-    pub fn entry(&self, path: &[u8]) -> Option<Entry<'i>> {
-        self.find(hash(START, path), |known| known == path)
+    pub fn file(&self, path: &[u8]) -> Option<File<'i>> {
+        let is_it = |node: Node<'i>| !node.has(IS_DIRECTORY) && node.string(0) == Some(path);
+        self.find(hash(START, path), is_it).map(File)
     }
 
-    /// The file that ld.so opens for a library that another one, `requester`, needs.
-    pub fn search(&self, requester: Entry<'i>, soname: &[u8]) -> Found<'i> {
-        if !requester.lacks(UNSEARCHED) {
-            return Found::Unknown;
-        }
-        for directory in requester.directories() {
-            if directory.is_live {
-                return Found::Unknown;
-            }
-            let is_it = |path: &[u8]| {
-                let rest = path.strip_prefix(directory.path).and_then(|rest| rest.strip_prefix(b"/"));
-                rest == Some(soname)
-            };
-            if let Some(entry) = self.find(hash(directory.hash, soname), is_it) {
-                return if entry.lacks(UNCERTAIN) { Found::File(entry) } else { Found::Unknown };
-            }
-        }
-        Found::Nowhere
+    /// The file whose node is at an offset that [`File::offset`] gave.
+    pub fn file_at(&self, offset: u32) -> Option<File<'i>> {
+        Some(File(Node { bytes: self.bytes, at: usize::try_from(offset).ok()? }))
     }
 
-    fn find(&self, hash: u32, is_it: impl Fn(&[u8]) -> bool) -> Option<Entry<'i>> {
+    /// The directory at a path, which has no closing slash; or what was declared there, whatever it is.
+    pub fn directory(&self, path: &[u8]) -> Option<Directory<'i>> {
+        let is_it = |node: Node<'i>| node.has(IS_DIRECTORY) && node.string(0) == Some(path);
+        self.find(hash(hash(START, path), b"/"), is_it).map(Directory)
+    }
+
+    /// The channel of a declared directory.
+    pub fn channel(&self, directory: Directory<'i>) -> Option<Channel<'i>> {
+        let nth = directory.0.number(5)?.checked_sub(1).filter(|nth| *nth < self.channel_count)?;
+        let at = usize::try_from(nth).ok()?.checked_mul(CHANNEL)?.checked_add(self.channels)?;
+        let channel = Node { bytes: self.bytes, at };
+        Some(Channel { glibc: channel.string(0)?, minor: channel.number(2)? })
+    }
+
+    /// The places where ld.so searches for a library that `requester` needs, as far as they matter: the last one is a file or
+    /// unknown, and if neither comes, none of them has it.
+    pub fn search<'s>(&self, requester: File<'i>, soname: &'s [u8]) -> impl Iterator<Item = Step<'i>> + use<'i, 's> {
+        let index = *self;
+        let hashed = hash(START, soname);
+        let answer = requester.answers().find(|(known, file)| *known == hashed && file.is_named(soname));
+        let answer = answer.map(|(_, file)| Step::File(file));
+        let unknown = requester.0.has(UNSEARCHED).then_some(Step::Unknown);
+        let known = answer.or(unknown);
+        // Directories that may change matter only where a later one has the library. Where none has, they are ld.so's.
+        let mut before = 0;
+        let last = known.or_else(|| {
+            let mut live = None;
+            for directory in requester.directories() {
+                if directory.is_live() {
+                    live = Some(Step::Unknown);
+                } else if let Some(file) = index.file_in(directory, soname) {
+                    return Some(if file.0.has(UNCERTAIN) { Step::Unknown } else { Step::File(file) });
+                }
+                before += 1;
+            }
+            before = 0;
+            live
+        });
+        let live = requester.directories().take(before).filter(Directory::is_live).map(Step::Live);
+        live.chain(last)
+    }
+
+    /// The file of this name in a directory.
+    fn file_in(&self, directory: Directory<'i>, name: &[u8]) -> Option<File<'i>> {
+        let path = directory.path();
+        let is_it = |node: Node<'i>| {
+            let rest = node.string(0).and_then(|known| known.strip_prefix(path)?.strip_prefix(b"/"));
+            rest == Some(name) && !node.has(IS_DIRECTORY)
+        };
+        self.find(hash(directory.0.number(6)?, name), is_it).map(File)
+    }
+
+    fn find(&self, hash: u32, is_it: impl Fn(Node<'i>) -> bool) -> Option<Node<'i>> {
         for step in 0..=self.mask {
             let slot = usize::try_from(hash.wrapping_add(step) & self.mask).ok()?;
             let at = self.slots.checked_add(slot.checked_mul(SLOT)?)?;
-            let entry = match usize::try_from(word(self.bytes, at.checked_add(4)?)?).ok()? {
+            let node = match usize::try_from(word(self.bytes, at.checked_add(4)?)?).ok()? {
                 0 => return None,
-                at => Entry { bytes: self.bytes, at },
+                at => Node { bytes: self.bytes, at },
             };
-            if word(self.bytes, at)? == hash && entry.path().is_some_and(|path| is_it(path.to_bytes())) {
-                return Some(entry);
+            if word(self.bytes, at)? == hash && is_it(node) {
+                return Some(node);
             }
         }
         None
     }
 }
 
-impl<'i> Entry<'i> {
+impl<'i> File<'i> {
     /// The path, for ld.so to open.
     pub fn path(&self) -> Option<&'i CStr> {
-        let start = usize::try_from(self.number(0)?).ok()?;
-        let end = start.checked_add(usize::try_from(self.number(1)?).ok()?)?;
-        CStr::from_bytes_with_nul(self.bytes.get(start..=end)?).ok()
+        let start = usize::try_from(self.0.number(0)?).ok()?;
+        let end = start.checked_add(usize::try_from(self.0.number(1)?).ok()?)?;
+        CStr::from_bytes_with_nul(self.0.bytes.get(start..=end)?).ok()
+    }
+
+    /// The path without its directory.
+    pub fn name(&self) -> &'i [u8] {
+        let path = self.0.string(0).unwrap_or_default();
+        path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
     }
 
     /// The directories that it searches, in order.
     pub fn directories(&self) -> impl Iterator<Item = Directory<'i>> + use<'i> {
-        let (bytes, list) = (self.bytes, self.number(2).and_then(|list| usize::try_from(list).ok()).unwrap_or(0));
-        // A program at the end of the file cannot have a list at 0, where the header is.
-        let count = if list == 0 { 0 } else { word(bytes, list).unwrap_or(0) };
-        (0..count).map_while(move |nth| {
-            let at = usize::try_from(nth).ok()?.checked_mul(DIRECTORY)?.checked_add(list)?.checked_add(4)?;
-            let (start, len) = (word(bytes, at)? as usize, word(bytes, at.checked_add(4)?)? as usize);
-            Some(Directory {
-                path: bytes.get(start..start.checked_add(len)?)?,
-                hash: word(bytes, at.checked_add(8)?)?,
-                is_live: word(bytes, at.checked_add(12)?)? & LIVE != 0,
-            })
-        })
+        let bytes = self.0.bytes;
+        self.numbers(3, 1).map(move |at| Directory(Node { bytes, at: at as usize }))
+    }
+
+    /// What is known of the library; `None` if it has to be read.
+    pub fn library(&self) -> Option<Library<'i>> {
+        let at = usize::try_from(self.0.number(5)?).ok().filter(|at| *at != 0)?;
+        Some(Library::read(self.0.bytes.get(at..)?)?.at(self.0.string(0)?))
     }
 
     /// Whether it is a file of its own, and no link to another.
-    pub fn is_file(&self) -> bool {
-        self.lacks(LINK)
+    pub fn is_own(&self) -> bool {
+        !self.0.has(LINK)
     }
 
-    fn lacks(&self, flag: u32) -> bool {
-        self.number(3).is_some_and(|flags| flags & flag == 0)
+    /// Whether its search path is one of a program that knows where it is.
+    pub fn has_origin(&self) -> bool {
+        self.0.has(ORIGIN)
+    }
+
+    /// What tells it from other files of the same index.
+    pub fn offset(&self) -> Option<u32> {
+        u32::try_from(self.0.at).ok()
+    }
+
+    /// The hashes of the sonames that it needs, with what ld.so finds for them.
+    fn answers(&self) -> impl Iterator<Item = (u32, File<'i>)> + use<'i> {
+        let bytes = self.0.bytes;
+        let mut numbers = self.numbers(4, 2);
+        core::iter::from_fn(move || Some((numbers.next()?, File(Node { bytes, at: numbers.next()? as usize }))))
+    }
+
+    fn is_named(&self, name: &[u8]) -> bool {
+        self.0.string(0).and_then(|path| path.strip_suffix(name)).is_some_and(|directory| directory.ends_with(b"/"))
+    }
+
+    /// The numbers of the list whose offset is a number of the node. Each of its elements has `each`.
+    fn numbers(&self, nth: usize, each: u32) -> impl Iterator<Item = u32> + use<'i> {
+        let (bytes, list) = (self.0.bytes, self.0.number(nth).and_then(|list| usize::try_from(list).ok()).unwrap_or(0));
+        // At 0 there is the header.
+        let count = if list == 0 { 0 } else { word(bytes, list).unwrap_or(0) };
+        (1..=count.saturating_mul(each))
+            .map_while(move |nth| word(bytes, usize::try_from(nth).ok()?.checked_mul(4)?.checked_add(list)?))
+    }
+}
+
+impl<'i> Directory<'i> {
+    /// Its path, without a closing slash.
+    pub fn path(&self) -> &'i [u8] {
+        self.0.string(0).unwrap_or_default()
+    }
+
+    /// Its files may change: they are not listed here.
+    pub fn is_live(&self) -> bool {
+        self.0.has(LIVE)
+    }
+
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = File<'i>> + use<'i> {
+        let (bytes, first, count) = (self.0.bytes, self.0.number(3).unwrap_or(0), self.0.number(4).unwrap_or(0));
+        (0..count).map_while(move |nth| {
+            let at = usize::try_from(nth).ok()?.checked_mul(FILE)?.checked_add(usize::try_from(first).ok()?)?;
+            // What lies beyond the end is no file.
+            bytes.get(at..)?.first_chunk::<FILE>()?;
+            Some(File(Node { bytes, at }))
+        })
+    }
+}
+
+impl<'i> Node<'i> {
+    /// The string whose offset and length are numbers of the node.
+    fn string(&self, nth: usize) -> Option<&'i [u8]> {
+        let start = usize::try_from(self.number(nth)?).ok()?;
+        let len = usize::try_from(self.number(nth.checked_add(1)?)?).ok()?;
+        self.bytes.get(start..start.checked_add(len)?)
+    }
+
+    /// A flag; a node that is not there has them all.
+    fn has(&self, flag: u32) -> bool {
+        self.number(2).is_none_or(|flags| flags & flag != 0)
     }
 
     fn number(&self, nth: usize) -> Option<u32> {

@@ -71,6 +71,8 @@ pub mod gate;
 
 pub mod brings;
 
+pub mod channel;
+
 pub mod decimal;
 
 pub mod refusal;

@@ -4,6 +4,8 @@
 //! a [`Versioning`] with a bit for an executable stack. Then the sections, in the order of [`Section`]: strings, each closed
 //! by a NUL.
 
+use crate::path::copy;
+
 /// The sections of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
@@ -16,7 +18,7 @@ enum Section {
     Needed,
     /// The directories that it brings along, a colon list.
     Search,
-    /// The path of the file.
+    /// The path of the file; empty in an index, where the file's node has it.
     Path,
 }
 
@@ -75,10 +77,12 @@ pub struct Library<'r> {
     pub versioning: Versioning,
     /// It asks for an executable stack, or does not say that it can do without (PT_GNU_STACK).
     pub executable_stack: bool,
+    /// The path of the file, where the record does not have it.
+    path: Option<&'r [u8]>,
 }
 
 impl<'r> Library<'r> {
-    /// Reads a record. `None` if it is damaged.
+    /// Reads the record that the bytes begin with. `None` if it is damaged.
     pub fn read(record: &'r [u8]) -> Option<Self> {
         let (lengths, mut rest) = record.split_first_chunk::<LENGTHS>()?;
         let mut numbers = lengths.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
@@ -88,7 +92,12 @@ impl<'r> Library<'r> {
         }
         let number = numbers.next()?;
         let versioning = *Versioning::ALL.get((number & !EXECUTABLE_STACK) as usize)?;
-        Some(Self { sections, versioning, executable_stack: number & EXECUTABLE_STACK != 0 })
+        Some(Self { sections, versioning, executable_stack: number & EXECUTABLE_STACK != 0, path: None })
+    }
+
+    /// Says where the file is: one record stands for all links to it.
+    pub fn at(self, path: &'r [u8]) -> Self {
+        Self { path: Some(path), ..self }
     }
 
     /// A need, where `at` is 0 or what came with the one before, and where the next one is.
@@ -126,7 +135,7 @@ impl<'r> Library<'r> {
 
     /// The path that it was read from.
     pub fn path(&self) -> &'r [u8] {
-        strings(self.section(Section::Path)).next().unwrap_or_default()
+        self.path.or_else(|| strings(self.section(Section::Path)).next()).unwrap_or_default()
     }
 
     fn section(&self, section: Section) -> &'r [u8] {
@@ -191,7 +200,7 @@ impl<'b> Writer<'b> {
     fn add(&mut self, section: Section, bytes: &[u8]) -> Option<()> {
         let end = self.used.checked_add(bytes.len())?;
         let place = self.bytes.get_mut(self.used..end)?;
-        place.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+        copy(place, bytes)?;
         self.used = end;
         let length = self.lengths.get_mut(section as usize)?;
         *length = length.checked_add(u32::try_from(bytes.len()).ok()?)?;
@@ -245,6 +254,7 @@ mod tests {
         assert!(library.needed().eq([b"libc.so.6".as_slice(), b"libm.so.6"]));
         assert!(library.search().eq([b"/a".as_slice(), b"$ORIGIN/b"]));
         assert_eq!(library.path(), b"/d/libx.so");
+        assert_eq!(library.at(b"/e/libx.so.1").path(), b"/e/libx.so.1");
         assert_eq!((library.versioning, library.executable_stack), (Versioning::Defined, false));
     }
 

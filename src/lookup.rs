@@ -15,6 +15,7 @@
 
 use crate::brings;
 use crate::catalogue::{Candidate, Catalogue, Form};
+use crate::channel::{Order, Rank};
 use crate::environment::split_directory;
 use crate::family;
 use crate::gate::{self, Fit};
@@ -83,6 +84,8 @@ fn is_distribution_directory(directory: &[u8]) -> bool {
 pub struct Lookup<'w, O: Objects, F: Files> {
     /// ld.so's own search.
     pub search: Search<'w, O, F>,
+    /// No directory that the requester or the user names has the library.
+    pub is_beyond_paths: bool,
     /// The program was started through ld.so by name: of the search it is only known where it ends.
     pub explicit_loader: bool,
     /// What is declared.
@@ -150,7 +153,11 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         if self.explicit_loader {
             return Err(Unsure::ExplicitLoader);
         }
-        match search.find(asked.soname, requester)? {
+        let found = match self.is_beyond_paths {
+            true => search.find_beyond_paths(asked.soname, requester)?,
+            false => search.find(asked.soname, requester)?,
+        };
+        match found {
             Some(place) if asked.is_path() => return Ok(Outcome::Bare(place)),
             Some(_) if !declared => return Ok(Outcome::Pass(Pass::NotDeclared)),
             Some(place) => return Ok(Outcome::Pass(Pass::Found(place))),
@@ -235,16 +242,25 @@ impl<'c, O: Objects> Choice<'c, O> {
         witness: &mut impl Witness,
     ) -> Result<bool, Unsure> {
         let is_runtime = RUNTIME.iter().any(|prefix| self.soname.starts_with(prefix));
-        let mut best: Option<(Candidate<'_>, Fit)> = None;
-        for candidate in catalogue.candidates(self.soname) {
+        let mut best: Option<(Rank, Candidate<'_>, Fit)> = None;
+        let mut last = None;
+        loop {
+            let order = Order::new(catalogue, search, glibc)?;
+            let Some((place, candidate)) = order.next(catalogue, search.files, self.soname, last) else { break };
+            last = Some(place);
+            let (rank, _) = place;
+            // Another channel only has what those before it lack.
+            if best.is_some_and(|(channel, _, fit)| fit.is_sure && channel != rank) {
+                break;
+            }
             let verdict = self.judge(candidate, search, glibc, answer)?;
             witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
             match verdict {
                 Ok(fit) if fit.is_sure && !is_runtime => return Ok(true),
                 Ok(fit) => {
                     let order = |fit: Fit| (fit.is_sure, fit.definitions);
-                    if best.is_none_or(|(_, other)| order(fit) > order(other)) {
-                        best = Some((candidate, fit));
+                    if best.is_none_or(|(_, _, other)| order(fit) > order(other)) {
+                        best = Some((rank, candidate, fit));
                     }
                 }
                 Err(skip) => {
@@ -256,7 +272,7 @@ impl<'c, O: Objects> Choice<'c, O> {
                 }
             }
         }
-        Ok(best.and_then(|(candidate, _)| path_of(candidate, self.soname, answer)).is_some())
+        Ok(best.and_then(|(_, candidate, _)| path_of(candidate, self.soname, answer)).is_some())
     }
 
     /// Step 6: puts the text into `answer`. `None` if there is nothing to say, or no room for it.

@@ -8,6 +8,7 @@ use std::vec::Vec;
 use elf::abi::ET_DYN;
 
 use crate::candidate::check;
+use crate::index::Channel;
 use crate::library::{Library, Need, Versioning, Writer};
 use crate::loader_image::LoaderImage;
 use crate::outcome::Unsure;
@@ -102,6 +103,8 @@ pub struct MadeUpFiles {
     pub versions: BTreeMap<String, Versions>,
     /// The DT_NEEDED and RUNPATH of libraries, by path. Others have none.
     pub brings: BTreeMap<String, (Vec<&'static str>, &'static str)>,
+    /// The channels of declared directories: the path and the minor version of a glibc.
+    pub channels: BTreeMap<&'static str, (&'static str, u32)>,
     read: Vec<Vec<u8>>,
     remembered: BTreeMap<Vec<u8>, u32>,
 }
@@ -159,6 +162,11 @@ impl Files for MadeUpFiles {
 
     fn library(&self, known: usize) -> Library<'_> {
         Library::read(&self.read[known]).unwrap()
+    }
+
+    fn channel(&self, entry: &[u8]) -> Option<Channel<'_>> {
+        let (glibc, minor) = self.channels.get(std::str::from_utf8(entry).unwrap())?;
+        Some(Channel { glibc: glibc.as_bytes(), minor: *minor })
     }
 
     fn identity(&mut self, path: &CStr) -> Option<[i128; 2]> {
@@ -225,5 +233,6 @@ pub fn search<'w>(
     library_path: &'w str,
     path: &'w mut PathBuf,
 ) -> Search<'w, MadeUpObjects, MadeUpFiles> {
-    Search { objects, files, image, library_path: library_path.as_bytes(), platform: b"x86_64", path }
+    let library_path = library_path.as_bytes();
+    Search { objects, files, image, library_path, platform: b"x86_64", path }
 }

@@ -6,6 +6,12 @@ use tinyvec::ArrayVec;
 /// `PATH_MAX` of linux/limits.h, in bytes with the closing NUL: what open(2) takes at the most.
 pub const PATH_MAX: usize = 4096;
 
+/// Copies bytes to a place of just their number. `None` if it is of another. (Where the compiler sees that it is not, no
+/// panic is left.)
+pub fn copy(place: &mut [u8], bytes: &[u8]) -> Option<()> {
+    (place.len() == bytes.len()).then(|| place.copy_from_slice(bytes))
+}
+
 /// A path under construction. It holds no NUL but the closing one.
 pub struct PathBuf {
     /// The bytes with a closing NUL, or nothing at all.
@@ -23,18 +29,9 @@ impl PathBuf {
         self.bytes.clear();
     }
 
-    /// Appends bytes. `None`, and the path cut short, when they don't fit or hold a NUL: give the path up then.
+    /// Appends bytes. `None`, and nothing appended, when they don't fit or hold a NUL: give the path up then.
     pub fn push(&mut self, piece: &[u8]) -> Option<()> {
-        if self.bytes.len().checked_add(piece.len())?.checked_add(2)? > PATH_MAX {
-            return None;
-        }
-        self.truncate(self.len());
-        for &byte in piece {
-            if byte == 0 || self.bytes.try_push(byte).is_some() {
-                return None;
-            }
-        }
-        Some(())
+        self.push_with(|room| copy(room.get_mut(..piece.len())?, piece).map(|()| piece.len()))
     }
 
     /// Appends what `write` leaves in the room that is left; it returns how many bytes those are.

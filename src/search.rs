@@ -65,6 +65,12 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
         if self.in_list(soname, paths.runpath.unwrap_or_default(), b":", requester)? {
             return Ok(Some(Place::Runpath));
         }
+        self.find_beyond_paths(soname, requester)
+    }
+
+    /// Where ld.so finds what is in none of the directories that somebody names: [`Self::find`] without them.
+    pub fn find_beyond_paths(&mut self, soname: &[u8], requester: O::Id) -> Result<Option<Place>, Unsure> {
+        let paths = self.objects.search_paths(requester);
         if self.in_cache(soname, paths.no_default_libraries)? {
             return Ok(Some(Place::Cache));
         }
@@ -91,6 +97,14 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a directory has the library, so that ld.so finds it there, or ends its search of a list there.
+    pub fn ends_in(&mut self, directory: &[u8], soname: &[u8]) -> Result<bool, Unsure> {
+        if self.path.set(&[directory, b"/"]).is_none() {
+            return Ok(true);
+        }
+        Ok(!matches!(self.in_directory(soname)?, Step::Next))
     }
 
     /// The file at a path that ld.so is about to try.

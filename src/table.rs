@@ -8,6 +8,8 @@
 
 use core::sync::atomic::{Ordering, fence};
 
+use crate::path::copy;
+
 /// Chains. A power of two; 16 KiB of which only the touched pages exist.
 const BUCKETS: u32 = 4096;
 /// The bytes of the heads.
@@ -59,10 +61,9 @@ impl<'m> Table<'m> {
         let offset = u32::try_from(record).ok()?;
         let length = u32::try_from(name.len()).ok()?;
         let numbers = [0, value, length].map(u32::to_le_bytes);
-        let record_bytes = numbers.as_flattened().iter().chain(name);
-        for (place, byte) in self.memory.get_mut(record..end)?.iter_mut().zip(record_bytes) {
-            *place = *byte;
-        }
+        let (fixed, place) = self.memory.get_mut(record..end)?.split_first_chunk_mut::<FIXED>()?;
+        copy(fixed, numbers.as_flattened())?;
+        copy(place, name)?;
         self.used = end;
         // The link is what makes the record be there: it comes last, also for a child that is forked here.
         fence(Ordering::SeqCst);

@@ -4,6 +4,7 @@
 
 use core::ffi::CStr;
 
+use crate::index::Channel;
 use crate::library::{Library, Versioning};
 use crate::outcome::Unsure;
 use crate::path::PathBuf;
@@ -118,6 +119,9 @@ pub trait Files {
 
     /// What was read of a library.
     fn library(&self, known: Self::Known) -> Library<'_>;
+
+    /// The channel that a declared entry is of.
+    fn channel(&self, entry: &[u8]) -> Option<Channel<'_>>;
 
     /// What tells a file from all others that exist at the same time: its device and inode. `None` if there is none.
     fn identity(&mut self, path: &CStr) -> Option<[i128; 2]>;

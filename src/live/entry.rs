@@ -12,12 +12,14 @@ use core::ffi::{CStr, c_char, c_int, c_long, c_uint};
 
 use super::link_map::LoadedObject;
 use super::process::{Buffers, Process, Stage};
-use super::start::Start;
+use super::start::{Room, Start};
 use crate::path::PathBuf;
 
 /// LA_SER_ORIG and LA_SER_DEFAULT of link.h.
 const LA_SER_ORIG: c_uint = 0x01;
 const LA_SER_DEFAULT: c_uint = 0x40;
+/// LM_ID_BASE of dlfcn.h.
+const LM_ID_BASE: c_long = 0;
 /// LA_ACT_ADD of link.h.
 const LA_ACT_ADD: c_uint = 1;
 
@@ -30,8 +32,14 @@ struct Static<T>(UnsafeCell<T>);
 // SAFETY: it is reached only from ld.so's callbacks, which ld.so makes one at a time.
 unsafe impl<T> Sync for Static<T> {}
 
+// All of it is in the file, though most of it is zeros: ld.so would map other memory for zeros that are not, in every process.
+#[unsafe(link_section = ".data")]
 static PROCESS: Static<Process> = Static(UnsafeCell::new(Process::new()));
+#[unsafe(link_section = ".data")]
 static BUFFERS: Static<Buffers> = Static(UnsafeCell::new(Buffers::new()));
+#[unsafe(link_section = ".data")]
+static ROOM: Static<Room> = Static(UnsafeCell::new([0; size_of::<Room>()]));
+#[unsafe(link_section = ".data")]
 static LOG_PATH: Static<PathBuf> = Static(UnsafeCell::new(PathBuf::new()));
 
 /// The state, for one callback.
@@ -52,9 +60,11 @@ static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_c
         // SAFETY: they are a constructor's arguments.
         let start = unsafe { Start::new(count, arguments, environment) };
         // SAFETY: this is called once, so nobody else has it.
+        let room = unsafe { &mut *ROOM.0.get() };
+        // SAFETY: as above.
         let log_path = unsafe { &mut *LOG_PATH.0.get() };
         // SAFETY: it is called before all callbacks.
-        unsafe { process() }.start(&start, log_path);
+        unsafe { process() }.start(&start, room, log_path);
     }
     init
 };
@@ -77,7 +87,7 @@ unsafe extern "C" fn la_activity(_cookie: *const usize, activity: c_uint) {
 
 /// ld.so has mapped an object. No symbol bindings are asked for.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn la_objopen(link_map: usize, _namespace: c_long, _cookie: *const usize) -> c_uint {
+unsafe extern "C" fn la_objopen(link_map: usize, namespace: c_long, _cookie: *const usize) -> c_uint {
     // SAFETY: this is a callback.
     let process = unsafe { process() };
     // SAFETY: it is one of ld.so's link_maps.
@@ -88,7 +98,7 @@ unsafe extern "C" fn la_objopen(link_map: usize, _namespace: c_long, _cookie: *c
         // SAFETY: after the program comes ld.so itself.
         process.found_loader(unsafe { object.as_loader() });
     }
-    process.opened(object);
+    process.opened(object, namespace == LM_ID_BASE);
     0
 }
 

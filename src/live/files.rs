@@ -6,10 +6,12 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, fstat, openat, stat};
 use rustix::io::{Errno, read, retry_on_intr};
 
-use super::libraries::{Known, Libraries};
+use super::index_file::Indices;
+use super::libraries::{self, Libraries};
 use super::memory;
 use super::open::{Identity, OPEN, identity};
 use super::published::Published;
+use crate::index::Channel;
 use crate::library::Library;
 use crate::outcome::Unsure;
 use crate::skip::Skip;
@@ -26,6 +28,16 @@ pub struct LiveFiles {
     directories: Published<Table<'static>>,
     cache: Published<CacheCopy>,
     libraries: Libraries,
+    indices: Published<Indices>,
+}
+
+/// A library of which enough is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Its file was read.
+    Read(libraries::Known),
+    /// It is a file of an index: which one, and where its node is.
+    Indexed(usize, u32),
 }
 
 /// ld.so.cache as it was read.
@@ -38,7 +50,12 @@ struct CacheCopy {
 impl LiveFiles {
     /// Nothing is known yet.
     pub const fn new() -> Self {
-        Self { directories: Published::new(), cache: Published::new(), libraries: Libraries::new() }
+        Self {
+            directories: Published::new(),
+            cache: Published::new(),
+            libraries: Libraries::new(),
+            indices: Published::new(),
+        }
     }
 }
 
@@ -46,6 +63,23 @@ impl LiveFiles {
     /// A lookup begins.
     pub fn begin(&mut self) {
         self.libraries.make_room();
+    }
+
+    /// The index files, once they are there.
+    pub fn indices(&self) -> Option<&Indices> {
+        self.indices.get()
+    }
+
+    /// Takes index files.
+    pub fn set_indices(&mut self, indices: Indices) {
+        self.indices.set(indices);
+    }
+
+    /// A library whose record is in an index.
+    fn find_in_index(&self, path: &CStr) -> Option<Known> {
+        let (index, file) = self.indices()?.file(path.to_bytes())?;
+        file.library()?;
+        Some(Known::Indexed(index, file.offset()?))
     }
 }
 
@@ -72,11 +106,24 @@ impl Files for LiveFiles {
     }
 
     fn examine(&mut self, path: &CStr) -> Result<Result<Known, Skip>, Unsure> {
-        self.libraries.examine(path)
+        match self.find_in_index(path) {
+            Some(known) => Ok(Ok(known)),
+            None => Ok(self.libraries.examine(path)?.map(Known::Read)),
+        }
     }
 
     fn library(&self, known: Known) -> Library<'_> {
-        self.libraries.get(known).unwrap_or_default()
+        let library = match known {
+            Known::Read(known) => self.libraries.get(known),
+            Known::Indexed(index, offset) => {
+                self.indices().and_then(|indices| indices.file_at(index, offset)?.library())
+            }
+        };
+        library.unwrap_or_default()
+    }
+
+    fn channel(&self, entry: &[u8]) -> Option<Channel<'_>> {
+        self.indices()?.channel(entry)
     }
 
     fn identity(&mut self, path: &CStr) -> Option<[i128; 2]> {

@@ -16,8 +16,7 @@ use rustix::io::retry_on_intr;
 use super::memory;
 use super::open::OPEN;
 use crate::candidate::TARGET;
-use crate::environment::split_directory;
-use crate::index::{Entry, Found, Index};
+use crate::index::{Channel, Directory, File, Index};
 use crate::path::PathBuf;
 
 /// The most index files that are used: as many as environments are nested.
@@ -27,7 +26,7 @@ const FILES: usize = 8;
 pub struct Indices {
     files: [Option<Index<'static>>; FILES],
     /// The program, where an index has it.
-    main: Option<(usize, Entry<'static>)>,
+    main: Option<(Index<'static>, File<'static>)>,
 }
 
 /// Why an index file is not used.
@@ -44,9 +43,10 @@ impl Indices {
     pub fn open(list: &[u8], path: &mut PathBuf, program: &[u8], mut complain: impl FnMut(&[u8], Problem)) -> Self {
         let mut indices = Self { files: [None; FILES], main: None };
         let names = list.split(|&byte| byte == b':').filter(|name| name.starts_with(b"/"));
-        for (place, name) in indices.files.iter_mut().zip(names) {
+        let mut places = indices.files.iter_mut();
+        for name in names.take(FILES) {
             match path.set(&[name]).ok_or(Problem::Missing).and_then(|()| open(path.as_c_str())) {
-                Ok(index) => *place = Some(index),
+                Ok(index) => places.next().into_iter().for_each(|place| *place = Some(index)),
                 Err(problem) => complain(name, problem),
             }
         }
@@ -56,7 +56,7 @@ impl Indices {
 
     /// Takes a path for the program's.
     pub fn set_main(&mut self, program: &[u8]) {
-        self.main = self.find(program).filter(|(_, entry)| entry.is_file());
+        self.main = self.find(program).filter(|(_, file)| file.is_own());
     }
 
     /// Whether there is none.
@@ -64,27 +64,46 @@ impl Indices {
         self.files.iter().all(Option::is_none)
     }
 
-    /// Whether the program is known.
+    /// Whether the program is known, by whichever path.
     pub fn has_main(&self) -> bool {
-        self.main.is_some()
+        self.main.is_some_and(|(_, file)| !file.has_origin())
     }
 
-    /// What ld.so finds for an object, by the path that it was loaded from; `None` is the program.
-    pub fn search(&self, requester: Option<&[u8]>, soname: &[u8]) -> Option<&'static CStr> {
-        let (nth, entry) = match requester {
-            None => self.main?,
-            Some(path) => self.find(path)?,
-        };
-        match self.files.get(nth)?.as_ref()?.search(entry, soname) {
-            Found::File(file) => file.path(),
-            Found::Unknown | Found::Nowhere => None,
-        }
+    /// The program, and the index that has it.
+    pub fn main(&self) -> Option<(Index<'static>, File<'static>)> {
+        self.main
     }
 
-    fn find(&self, path: &[u8]) -> Option<(usize, Entry<'static>)> {
-        split_directory(path)?;
-        let files = self.files.iter().enumerate().filter_map(|(nth, index)| Some((nth, index.as_ref()?)));
-        files.filter_map(|(nth, index)| Some((nth, index.entry(path)?))).next()
+    /// The file at a path, and the index that has it.
+    pub fn find(&self, path: &[u8]) -> Option<(Index<'static>, File<'static>)> {
+        self.first(|index| index.file(path))
+    }
+
+    /// The file at a path, and in which of the indices it is.
+    pub fn file(&self, path: &[u8]) -> Option<(usize, File<'static>)> {
+        let files = self.files.iter().flatten().enumerate();
+        files.filter_map(|(nth, index)| Some((nth, index.file(path)?))).next()
+    }
+
+    /// The file whose node is at an offset.
+    pub fn file_at(&self, index: usize, offset: u32) -> Option<File<'static>> {
+        self.files.get(index)?.as_ref()?.file_at(offset)
+    }
+
+    /// A directory that never changes.
+    pub fn directory(&self, path: &[u8]) -> Option<Directory<'static>> {
+        let (_, directory) = self.first(|index| index.directory(path).filter(|directory| !directory.is_live()))?;
+        Some(directory)
+    }
+
+    /// The channel of a declared entry.
+    pub fn channel(&self, entry: &[u8]) -> Option<Channel<'static>> {
+        let (_, channel) = self.first(|index| index.channel(index.directory(entry)?))?;
+        Some(channel)
+    }
+
+    fn first<T>(&self, find: impl Fn(&Index<'static>) -> Option<T>) -> Option<(Index<'static>, T)> {
+        self.files.iter().flatten().find_map(|index| Some((*index, find(index)?)))
     }
 }
 

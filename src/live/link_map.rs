@@ -22,7 +22,6 @@ use elf::parse::ParseAt;
 use elf::segment::{ProgramHeader, SegmentTable};
 
 use crate::candidate::{CLASS, DYN, HEADER_TAIL};
-use crate::environment::split_directory;
 use crate::library::Versioning;
 use crate::loader_image::{LoaderImage, libc_minor};
 use crate::versions::{Image, each_definition, each_need};
@@ -79,12 +78,16 @@ impl LoadedObject {
         unsafe { CStr::from_ptr(name) }.to_bytes()
     }
 
+    /// Whether this is the name of the file from which it was loaded.
+    pub fn is_at(self, name: &[u8]) -> bool {
+        self.name().strip_suffix(name).is_some_and(|rest| matches!(rest.last(), None | Some(b'/')))
+    }
+
     /// The object of this soname among this one and those that ld.so keeps behind it.
     pub fn find(self, soname: &[u8]) -> Option<Self> {
         let mut next = Some(self);
         while let Some(object) = next {
-            let name = object.name();
-            if split_directory(name).map_or(name, |(_, name)| name) == soname || object.soname() == Some(soname) {
+            if object.is_at(soname) || object.soname() == Some(soname) {
                 break;
             }
             // SAFETY: ld.so's own list; it does not change while ld.so waits for us.
@@ -96,6 +99,11 @@ impl LoadedObject {
     fn soname(self) -> Option<&'static [u8]> {
         let offset = self.dynamic().find(|entry| entry.d_tag == DT_SONAME)?.d_val() as usize;
         self.strings().get(offset)
+    }
+
+    /// Whether it has a DT_RPATH.
+    pub fn has_rpath(self) -> bool {
+        self.dynamic().any(|entry| entry.d_tag == DT_RPATH)
     }
 
     /// What its dynamic section says of searching.

@@ -5,11 +5,13 @@ use core::mem::MaybeUninit;
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::index_file::Indices;
 use super::memory;
 use super::open::OPEN;
 use crate::catalogue::{ANY, Builder, Catalogue, Form};
 use crate::declared::{Entry, entries};
 use crate::environment::split_directory;
+use crate::index::{Directory, File};
 use crate::log;
 use crate::path::PathBuf;
 
@@ -20,10 +22,11 @@ const MOST_MEMORY: usize = 1 << 26;
 /// Room for what getdents64(2) gives at once.
 pub type Buffer = [MaybeUninit<u8>; 1 << 15];
 
-/// Reads the names in all declared directories. What cannot be listed stays a candidate for every name; what does not
-/// exist is none.
+/// Reads the names in all declared directories, those that never change from the index. What cannot be listed stays a
+/// candidate for every name; what does not exist is none.
 pub fn list(
     declared: &'static [u8],
+    indices: Option<&Indices>,
     path: &mut PathBuf,
     buffer: &mut Buffer,
     sink: &mut impl log::Sink,
@@ -40,13 +43,52 @@ pub fn list(
         if path.set(&[entry.path]).is_none() {
             continue;
         }
-        builder = match add(builder, entry, path, buffer) {
+        if indices.is_some_and(|indices| indices.channel(entry.path).is_some()) {
+            builder.of_channel(entry.at);
+        }
+        let known = indices.and_then(|indices| Indexed::find(indices, entry.path));
+        let added = match known {
+            Some(indexed) => add_indexed(builder, entry, indexed),
+            None => add(builder, entry, path, buffer),
+        };
+        builder = match added {
             Ok(builder) => builder,
             Err(full) => return full.finish(declared),
         };
     }
     builder.listed_before(declared.len().saturating_add(1));
     builder.finish(declared)
+}
+
+/// What an index has at the path of an entry.
+enum Indexed {
+    Directory(Directory<'static>),
+    File(File<'static>),
+}
+
+impl Indexed {
+    fn find(indices: &Indices, path: &[u8]) -> Option<Self> {
+        let closing = path.iter().rev().take_while(|&&byte| byte == b'/').count();
+        let path = path.get(..path.len().checked_sub(closing)?)?;
+        indices.directory(path).map(Self::Directory).or_else(|| indices.file(path).map(|(_, file)| Self::File(file)))
+    }
+}
+
+/// Adds an entry of an index. `Err` with the builder as it is when the memory is full.
+fn add_indexed(
+    mut builder: Builder<'static>,
+    entry: Entry<'_>,
+    indexed: Indexed,
+) -> Result<Builder<'static>, Builder<'static>> {
+    match indexed {
+        Indexed::File(file) => insert(builder, entry, file.name(), Form::File),
+        Indexed::Directory(directory) => {
+            for file in directory.files() {
+                builder = insert(builder, entry, file.name(), Form::InDirectory)?;
+            }
+            Ok(builder)
+        }
+    }
 }
 
 /// Adds an entry. `Err` with the builder as it is when the memory is full.

@@ -84,6 +84,17 @@ unsafe extern "C" fn memset(to: *mut u8, byte: c_int, len: usize) -> *mut u8 {
 
 unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) -> c_int {
     let mut at = 0;
+    while len - at >= WORD {
+        opaque();
+        // SAFETY: both have a word at this place.
+        let one = unsafe { one.wrapping_add(at).cast::<Word>().read_unaligned() };
+        // SAFETY: as above.
+        let other = unsafe { other.wrapping_add(at).cast::<Word>().read_unaligned() };
+        if one != other {
+            break;
+        }
+        at += WORD;
+    }
     while at < len {
         opaque();
         // SAFETY: both have a byte at this place.
@@ -99,10 +110,24 @@ unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) -> c_i
 }
 
 unsafe extern "C" fn strlen(string: *const u8) -> usize {
+    const ONES: Word = Word::MAX / 0xff;
     let mut len = 0;
-    // SAFETY: the closing NUL has not been passed.
-    while unsafe { string.wrapping_add(len).read() } != 0 {
+    loop {
         opaque();
+        let place = string.wrapping_add(len);
+        if place.addr().is_multiple_of(WORD) {
+            // SAFETY: an aligned word is in one page with its first byte, and that one is not beyond the NUL.
+            let word = unsafe { place.cast::<Word>().read_volatile() };
+            // No byte of it is zero: then none borrows.
+            if word.wrapping_sub(ONES) & !word & (ONES << 7) == 0 {
+                len += WORD;
+                continue;
+            }
+        }
+        // SAFETY: the closing NUL has not been passed.
+        if unsafe { place.read() } == 0 {
+            break;
+        }
         len += 1;
     }
     len

@@ -7,6 +7,7 @@ use super::links::Links;
 use crate::environment::split_directory;
 use crate::library::Versioning;
 use crate::outcome::Unsure;
+use crate::own_glibc::LIBC;
 use crate::path::PathBuf;
 use crate::views::{Objects, SearchPaths};
 
@@ -14,6 +15,8 @@ use crate::views::{Objects, SearchPaths};
 pub struct LiveObjects<'p> {
     /// The program.
     pub main: LoadedObject,
+    /// Its libc.so.6, once it is loaded.
+    pub libc: Option<LoadedObject>,
     /// Who loaded whom.
     pub links: &'p Links,
     /// LD_ORIGIN_PATH.
@@ -66,7 +69,8 @@ impl Objects for LiveObjects<'_> {
     }
 
     fn loaded(&self, soname: &[u8]) -> Option<LoadedObject> {
-        self.main.find(soname)
+        // It is asked for more than all others.
+        self.libc.filter(|_| soname == LIBC).or_else(|| self.main.find(soname))
     }
 
     fn path(&self, object: LoadedObject) -> &[u8] {

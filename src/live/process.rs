@@ -13,9 +13,10 @@ use super::listing;
 use super::log_file::LogFile;
 use super::objects::LiveObjects;
 use super::published::Published;
-use super::start::{Start, keep};
+use super::start::{Room, Start, keep};
 use crate::catalogue::Catalogue;
 use crate::environment::{Environment, Level, split_directory};
+use crate::index::{File, Index, Step};
 use crate::loader_image::LoaderImage;
 use crate::log::{self, Sink};
 use crate::lookup::{Asked, Lookup};
@@ -41,7 +42,7 @@ impl Stage {
     }
 }
 
-/// Room to work in, in static memory: a thread's stack may be small. It starts as zeros, which the file need not hold.
+/// Room to work in, in static memory: a thread's stack may be small.
 pub struct Buffers {
     path: PathBuf,
     /// See [`Stage::answer`].
@@ -90,7 +91,10 @@ pub struct Process {
     catalogue: Published<Catalogue<'static>>,
     /// AT_EXECFN.
     program: &'static [u8],
-    indices: Published<Indices>,
+    /// Its libc.so.6, once it is loaded.
+    libc: Option<LoadedObject>,
+    /// The last requester that an index has, there.
+    indexed: Option<(LoadedObject, Index<'static>, File<'static>)>,
     image: Published<Option<LoaderImage<'static>>>,
     files: LiveFiles,
     log: LogFile,
@@ -111,7 +115,8 @@ impl Process {
             net: false,
             catalogue: Published::new(),
             program: b"",
-            indices: Published::new(),
+            libc: None,
+            indexed: None,
             image: Published::new(),
             files: LiveFiles::new(),
             log: LogFile::new(),
@@ -119,7 +124,7 @@ impl Process {
     }
 
     /// Takes in what the process was started with.
-    pub fn start(&mut self, start: &Start, log_path: &'static mut PathBuf) {
+    pub fn start(&mut self, start: &Start, room: &'static mut Room, log_path: &'static mut PathBuf) {
         let environment = start.environment();
         // A program with more rights than its caller is none of our business.
         if start.secure || environment.disabled {
@@ -127,7 +132,7 @@ impl Process {
         }
         // Without anything to hand out or to say, nothing of it is looked at again.
         let idle = environment.declared.is_empty() && environment.index.is_empty() && environment.level == Level::Off;
-        let environment = if idle { environment } else { keep(environment) };
+        let environment = if idle { environment } else { keep(environment, room) };
         self.loader = start.loader;
         self.explicit_loader = start.loader.is_none();
         self.platform = Some(start.platform());
@@ -167,17 +172,20 @@ impl Process {
         self.loader = loader;
     }
 
-    /// ld.so has mapped an object. The first one is the program.
-    pub fn opened(&mut self, object: LoadedObject) {
+    /// ld.so has mapped an object, in the namespace of the program or in another. The first one is the program.
+    pub fn opened(&mut self, object: LoadedObject, is_main_namespace: bool) {
         let Some(main) = self.main else {
             self.main = Some(object);
             return;
         };
+        if is_main_namespace && self.libc.is_none() && object.is_at(own_glibc::LIBC) {
+            self.libc = Some(object);
+        }
         let is_root = core::mem::take(&mut self.opens_root);
         if let Some(loader) = self.requester.take() {
             // The program's own RPATH is searched in any case.
             let matters = loader != main && self.links.loader(loader) != Ok(None);
-            let has_rpath = loader != main && loader.search_paths().rpath.is_some();
+            let has_rpath = loader != main && loader.has_rpath();
             if !is_root && (matters || has_rpath) {
                 self.links.insert(object, loader);
             }
@@ -187,6 +195,8 @@ impl Process {
     /// ld.so is about to unmap an object.
     pub fn closed(&mut self, object: LoadedObject) {
         self.links.remove(object);
+        self.libc = self.libc.filter(|libc| *libc != object);
+        self.indexed = self.indexed.filter(|(requester, ..)| *requester != object);
         if self.requester == Some(object) {
             self.requester = None;
         }
@@ -219,41 +229,80 @@ impl Process {
         }
     }
 
-    /// Puts what the index says that ld.so finds into the answer. `None` if it does not know the requester, or does not know
-    /// for certain.
-    fn find_in_index(&mut self, buffers: &mut Buffers, asked: Asked<'_>, requester: LoadedObject) -> Option<()> {
-        let environment = self.environment.filter(|environment| !environment.index.is_empty())?;
-        // What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, goes before.
-        if !environment.library_path.is_empty() || self.explicit_loader || asked.is_path() {
-            return None;
+    /// What the index says that ld.so finds: the path is put into the answer then.
+    fn find_in_index(&mut self, buffers: &mut Buffers, asked: Asked<'_>, requester: LoadedObject) -> Indexed {
+        let Some((main, environment)) = self.main.zip(self.environment) else { return Indexed::Unknown };
+        if environment.index.is_empty() {
+            return Indexed::Unknown;
         }
-        // ldd(1) shows what was asked for beside what was found: it would show one path twice, as one.
-        if environment.is_traced {
-            return None;
+        if self.files.indices().is_none() {
+            self.open_indices(buffers, environment.index);
         }
-        let main = self.main?;
-        if self.indices.get().is_none() {
-            let complain = |path: &[u8], problem| {
-                let reason: &[u8] = match problem {
-                    Problem::Missing => b"it cannot be opened",
-                    Problem::Damaged => b"it is damaged, or for another version or machine",
-                };
-                log::index(&mut self.log, path, reason);
+        // What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, goes before. And ldd(1) shows what was asked
+        // for beside what was found: it would show one path twice, as one.
+        if !environment.library_path.is_empty() || self.explicit_loader || environment.is_traced || asked.is_path() {
+            return Indexed::Unknown;
+        }
+        let Some((index, file)) = self.indexed(requester) else { return Indexed::Unknown };
+        for step in index.search(file, asked.soname) {
+            let file = match step {
+                Step::File(file) => file,
+                Step::Unknown => return Indexed::Unknown,
+                Step::Live(directory) => match self.ends_in(buffers, directory.path(), asked.soname) {
+                    Ok(false) => continue,
+                    _ => return Indexed::Unknown,
+                },
             };
-            let mut indices = Indices::open(environment.index, &mut buffers.path, self.program, complain);
-            if !indices.is_empty() && !indices.has_main() {
-                indices.set_main(program(&mut buffers.path));
+            let Some(path) = file.path() else { return Indexed::Unknown };
+            // A library of another glibc's build leads to that glibc.
+            if asked.is_family && requester != main && self.own_glibc() != directory_of(path.to_bytes()) {
+                return Indexed::Unknown;
             }
-            self.indices.set(indices);
+            let set = Stage::Origin.answer(&mut buffers.answers).set(&[path.to_bytes()]);
+            return if set.is_some() { Indexed::Found } else { Indexed::Unknown };
         }
-        let path = self.indices.get()?.search((requester != main).then(|| requester.name()), asked.soname)?;
-        // A library of another glibc's build leads to that glibc.
-        let directory = |path: &'static [u8]| split_directory(path).map(|(directory, _)| directory);
-        if asked.is_family && requester != main {
-            let own = main.find(own_glibc::LIBC)?;
-            (directory(own.name()) == directory(path.to_bytes())).then_some(())?;
+        Indexed::Nowhere
+    }
+
+    /// Opens the index files.
+    fn open_indices(&mut self, buffers: &mut Buffers, list: &[u8]) {
+        let complain = |path: &[u8], problem| {
+            let reason: &[u8] = match problem {
+                Problem::Missing => b"it cannot be opened",
+                Problem::Damaged => b"it is damaged, or for another version or machine",
+            };
+            log::index(&mut self.log, path, reason);
+        };
+        let mut indices = Indices::open(list, &mut buffers.path, self.program, complain);
+        if !indices.is_empty() && !indices.has_main() {
+            indices.set_main(program(&mut buffers.path));
         }
-        Stage::Origin.answer(&mut buffers.answers).set(&[path.to_bytes()])
+        self.files.set_indices(indices);
+    }
+
+    /// An object as an index has it. ld.so asks for all that one needs before it goes on to the next.
+    fn indexed(&mut self, object: LoadedObject) -> Option<(Index<'static>, File<'static>)> {
+        if self.indexed.is_none_or(|(requester, ..)| requester != object) {
+            let indices = self.files.indices()?;
+            let (index, file) = if Some(object) == self.main { indices.main() } else { indices.find(object.name()) }?;
+            self.indexed = Some((object, index, file));
+        }
+        self.indexed.map(|(_, index, file)| (index, file))
+    }
+
+    /// The directory of the libc.so.6 that this process has; `None` before it is loaded.
+    fn own_glibc(&self) -> Option<&'static [u8]> {
+        directory_of(self.libc?.name())
+    }
+
+    /// Whether a directory that may change has a library, or ends the search.
+    fn ends_in(&mut self, buffers: &mut Buffers, directory: &[u8], soname: &[u8]) -> Result<bool, Unsure> {
+        let mut ends = Err(Unsure::LoaderImage);
+        self.look_up(buffers, Stage::Origin, |lookup, _, _| {
+            ends = lookup.search.ends_in(directory, soname);
+            Outcome::Pass(Pass::NotLast)
+        });
+        ends
     }
 
     fn at_origin(&mut self, buffers: &mut Buffers, name: &CStr, requester: LoadedObject) -> Outcome {
@@ -261,9 +310,10 @@ impl Process {
         self.net = false;
         let verbose = self.log.level() >= Level::Info;
         let asked = Asked::new(name.to_bytes());
+        let indexed = asked.map_or(Indexed::Unknown, |asked| self.find_in_index(buffers, asked, requester));
         let outcome = match asked {
             Err(pass) => Outcome::Pass(pass),
-            Ok(asked) if self.find_in_index(buffers, asked, requester).is_some() => Outcome::Indexed,
+            Ok(_) if indexed == Indexed::Found => Outcome::Indexed,
             // Without anything to hand out, nothing is replaced either.
             Ok(asked) if self.declared().is_empty() && (asked.is_family || !verbose) => {
                 Outcome::Pass(if asked.is_family { Pass::GlibcFamily } else { Pass::NotDeclared })
@@ -275,6 +325,7 @@ impl Process {
                     Outcome::Pass(Pass::NotDeclared)
                 } else {
                     let outcome = self.look_up(buffers, Stage::Origin, |lookup, answer, log| {
+                        lookup.is_beyond_paths = indexed == Indexed::Nowhere;
                         lookup.at_origin(asked, requester, answer, log)
                     });
                     self.net = declared && self.may_change(outcome);
@@ -329,7 +380,7 @@ impl Process {
         // For the glibc family nothing need have been read.
         let unread = Catalogue::unlisted(b"");
         let catalogue = self.catalogue.get().unwrap_or(&unread);
-        let objects = LiveObjects { main, links: &self.links, origin_path: environment.origin_path };
+        let objects = LiveObjects { main, libc: self.libc, links: &self.links, origin_path: environment.origin_path };
         let mut image = || {
             if self.image.get().is_none() {
                 self.image.set(self.loader.and_then(LoaderBase::read_image));
@@ -345,7 +396,8 @@ impl Process {
             path: &mut buffers.path,
         };
         let (explicit_loader, hints) = (self.explicit_loader, environment.hints());
-        let mut lookup = Lookup { search, explicit_loader, catalogue, glibc: &mut buffers.glibc, hints };
+        let glibc = &mut buffers.glibc;
+        let mut lookup = Lookup { search, is_beyond_paths: false, explicit_loader, catalogue, glibc, hints };
         ask(&mut lookup, stage.answer(&mut buffers.answers), &mut self.log)
     }
 
@@ -353,7 +405,8 @@ impl Process {
     fn is_declared(&mut self, buffers: &mut Buffers, soname: &[u8]) -> bool {
         if self.catalogue.get().is_none() {
             let declared = self.declared();
-            let catalogue = listing::list(declared, &mut buffers.path, &mut buffers.listing, &mut self.log);
+            let indices = self.files.indices();
+            let catalogue = listing::list(declared, indices, &mut buffers.path, &mut buffers.listing, &mut self.log);
             self.catalogue.set(catalogue);
         }
         self.catalogue.get().is_some_and(|catalogue| catalogue.candidates(soname).next().is_some())
@@ -362,6 +415,22 @@ impl Process {
     fn declared(&self) -> &'static [u8] {
         self.environment.map(|environment| environment.declared).unwrap_or_default()
     }
+}
+
+/// What is known from the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Indexed {
+    /// The file that ld.so finds.
+    Found,
+    /// The requester's own search finds nothing.
+    Nowhere,
+    /// Nothing.
+    Unknown,
+}
+
+/// The directory of a path.
+fn directory_of(path: &'static [u8]) -> Option<&'static [u8]> {
+    split_directory(path).map(|(directory, _)| directory)
 }
 
 /// The path of the program, as the kernel has it. Empty without /proc.

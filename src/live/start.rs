@@ -15,6 +15,7 @@ use core::ffi::{CStr, c_char, c_int};
 use super::link_map::LoaderBase;
 use super::memory;
 use crate::environment::Environment;
+use crate::path::copy;
 
 /// Entries of the auxiliary vector (linux/auxvec.h).
 const AT_BASE: usize = 7;
@@ -110,21 +111,22 @@ impl Start {
     }
 }
 
-/// The environment with its values copied, so that a program that overwrites the block changes nothing. Without memory
-/// for that, as it is.
-pub fn keep(environment: Environment<'static>) -> Environment<'static> {
+/// Room for what is kept, which most environments fit into.
+pub type Room = [u8; 1 << 13];
+
+/// The environment with its values copied, into the room or, if they are longer, into memory of their own: so that a program
+/// that overwrites the block changes nothing. Without memory for that, as it is.
+pub fn keep(environment: Environment<'static>, room: &'static mut Room) -> Environment<'static> {
     let Environment { declared, library_path, origin_path, log_file, index, .. } = environment;
     let values = [declared, library_path, origin_path, log_file, index];
     let len = values.iter().fold(0usize, |len, value| len.saturating_add(value.len()));
-    let Some(mut rest) = (len > 0).then(|| memory::map::<u8>(len)).flatten() else {
-        return environment;
-    };
+    let memory = if len <= room.len() { Some(&mut room[..]) } else { memory::map::<u8>(len) };
+    let Some(mut rest) = memory else { return environment };
     let mut copy = |value: &'static [u8]| -> &'static [u8] {
         match core::mem::take(&mut rest).split_at_mut_checked(value.len()) {
             Some((place, after)) => {
-                place.iter_mut().zip(value).for_each(|(place, byte)| *place = *byte);
                 rest = after;
-                place
+                copy(place, value).map_or(value, |()| place)
             }
             None => value,
         }

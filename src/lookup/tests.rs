@@ -67,7 +67,8 @@ impl World {
         let mut image = || if known { Ok(image()) } else { Err(Unsure::LoaderImage) };
         let search = search(&self.objects, &mut self.files, &mut image, "", &mut path);
         let (hints, glibc) = (self.hints, &mut glibc);
-        let mut lookup = Lookup { search, explicit_loader: false, catalogue: &catalogue, glibc, hints };
+        let mut lookup =
+            Lookup { search, is_beyond_paths: false, explicit_loader: false, catalogue: &catalogue, glibc, hints };
         ask(&mut lookup, &mut self.answer, &mut self.heard)
     }
 

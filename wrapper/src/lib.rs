@@ -12,6 +12,7 @@ mod closure;
 mod declared;
 mod generate;
 mod index;
+mod layout;
 mod library_file;
 mod object_file;
 mod print_env;

@@ -1,7 +1,6 @@
 //! What decides whether a library can be loaded, read from its file as the auditor reads it.
 
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rtld_loader::elf_file::{ReadAt, Room};
@@ -26,12 +25,16 @@ impl LibraryFiles {
 
     /// Reads the library at a path. `None` if ld.so would not load it, whatever it may need.
     pub fn read(&mut self, path: &Path) -> Option<Library<'_>> {
+        Library::read(self.record(path)?)
+    }
+
+    /// What [`rtld_loader::library`] keeps of the library at a path, but for the path.
+    pub fn record(&mut self, path: &Path) -> Option<&[u8]> {
         let file = File::open(path).ok()?;
         let size = file.metadata().ok()?.len();
         let mut room = Room::new(&mut self.room)?;
-        let path = path.as_os_str().as_bytes();
-        let len = room.read(&mut Readable(file), size, path, &mut self.record).ok()??;
-        Library::read(self.record.get(..len)?)
+        let len = room.read(&mut Readable(file), size, b"", &mut self.record).ok()??;
+        self.record.get(..len)
     }
 }
 

@@ -1,0 +1,290 @@
+//! The bytes of an index: see `rtld_loader::index`, which reads them. The same closure gives the same bytes.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rtld_loader::index::{CHANNEL, DIRECTORY, FILE, HEADER, IS_DIRECTORY, LIVE, MAGIC, SLOT, START, hash};
+
+use crate::index::{Directories, Entry, Input};
+
+/// The file that is being put together.
+struct Layout<'d> {
+    bytes: Vec<u8>,
+    slots: usize,
+    files: HashMap<PathBuf, u32>,
+    directories: HashMap<&'d Path, u32>,
+    strings: HashMap<Vec<u8>, u32>,
+    /// Lists, answers, records: what is the same stands there once.
+    blocks: HashMap<Vec<u8>, u32>,
+}
+
+/// Writes an index. `None` if it were larger than its offsets reach.
+pub fn write(directories: &Directories, input: &Input<'_>) -> Option<Vec<u8>> {
+    let files = || directories.iter().flat_map(|(path, listed)| listed.files.iter().map(move |file| (path, file)));
+    let file_count = files().count();
+    // Half of the slots stay free, so that a path is in its own slot or near.
+    let slots = ((file_count + directories.len()) * 2).next_power_of_two().max(2);
+    let first_channel = HEADER + slots * SLOT;
+    let first_directory = first_channel + input.channels.len() * CHANNEL;
+    let first_file = first_directory + directories.len() * DIRECTORY;
+    let end = first_file + file_count * FILE;
+    let at = |first: usize, size: usize| (0u32..).map(move |nth| first as u32 + nth * size as u32);
+    let mut layout = Layout {
+        bytes: vec![0; end],
+        slots,
+        files: files().map(|(path, (name, _))| path.join(name)).zip(at(first_file, FILE)).collect(),
+        directories: directories.keys().map(PathBuf::as_path).zip(at(first_directory, DIRECTORY)).collect(),
+        strings: HashMap::new(),
+        blocks: HashMap::new(),
+    };
+    let mut next_file = first_file as u32;
+    for (path, listed) in directories {
+        let at = layout.directories[path.as_path()];
+        let path_bytes = path.as_os_str().as_bytes();
+        let hash = hash(hash(START, path_bytes), b"/");
+        let [start, len] = layout.string(path_bytes);
+        let flags = IS_DIRECTORY | if listed.is_live { LIVE } else { 0 };
+        let count = listed.files.len() as u32;
+        layout.put(at, &[start, len, flags, next_file, count, listed.channel as u32, hash]);
+        layout.slot(hash, at);
+        for (name, entry) in &listed.files {
+            layout.file(&path.join(name), entry);
+        }
+        next_file += count * FILE as u32;
+    }
+    for (channel, at) in input.channels.iter().zip(at(first_channel, CHANNEL)) {
+        let glibc = channel.glibc.as_ref();
+        let directory = glibc.and_then(|glibc| glibc.directory.as_deref()).unwrap_or(Path::new(""));
+        let [start, len] = layout.string(directory.as_os_str().as_bytes());
+        layout.put(at, &[start, len, glibc.map_or(0, |glibc| glibc.minor)]);
+    }
+    let length = u32::try_from(layout.bytes.len()).ok()?;
+    layout.bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
+    let channels = input.channels.len() as u32;
+    let numbers = [length, input.machine, HEADER as u32, slots as u32, first_channel as u32, channels];
+    layout.put(MAGIC.len() as u32, &numbers);
+    Some(layout.bytes)
+}
+
+impl Layout<'_> {
+    fn file(&mut self, path: &Path, entry: &Entry) {
+        let at = self.files[path];
+        let path = path.as_os_str().as_bytes();
+        let [start, len] = self.string(path);
+        let directories = entry.directories.iter().map(|directory| self.directories[directory.as_path()]).collect();
+        let list = self.list(directories, 1);
+        let answers = entry.answers.iter().flat_map(|(soname, path)| [hash(START, soname), self.files[path]]).collect();
+        let answers = self.list(answers, 2);
+        let record = entry.record.as_ref().map_or(0, |record| self.block(record));
+        self.put(at, &[start, len, entry.flags, list, answers, record]);
+        self.slot(hash(START, path), at);
+    }
+
+    /// Enters a node for a path's hash.
+    fn slot(&mut self, hash: u32, node: u32) {
+        let slots = (hash as usize..).map(|slot| HEADER + (slot & (self.slots - 1)) * SLOT);
+        let free = slots.into_iter().find(|&at| self.bytes[at + 4..at + SLOT] == [0; 4]);
+        self.put(free.expect("half of the slots are free") as u32, &[hash, node]);
+    }
+
+    /// Where a string is, and its length. There is a NUL behind it.
+    fn string(&mut self, string: &[u8]) -> [u32; 2] {
+        let at = self.strings.get(string).copied().unwrap_or_else(|| {
+            let at = self.bytes.len() as u32;
+            self.bytes.extend(string);
+            self.bytes.push(0);
+            self.strings.insert(string.into(), at);
+            at
+        });
+        [at, string.len() as u32]
+    }
+
+    /// A list of elements with `each` numbers. 0 for none.
+    fn list(&mut self, numbers: Vec<u32>, each: usize) -> u32 {
+        if numbers.is_empty() {
+            return 0;
+        }
+        let count = (numbers.len() / each) as u32;
+        self.block(&[count].into_iter().chain(numbers).flat_map(u32::to_le_bytes).collect::<Vec<_>>())
+    }
+
+    /// Where these bytes are.
+    fn block(&mut self, bytes: &[u8]) -> u32 {
+        self.blocks.get(bytes).copied().unwrap_or_else(|| {
+            let at = self.bytes.len() as u32;
+            self.bytes.extend(bytes);
+            self.blocks.insert(bytes.into(), at);
+            at
+        })
+    }
+
+    /// Puts numbers where there is room for them.
+    fn put(&mut self, at: u32, numbers: &[u32]) {
+        for (place, number) in self.bytes[at as usize..].chunks_exact_mut(4).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::rc::Rc;
+
+    use rtld_loader::index::{Channel as Found, Index, LINK, Step, UNCERTAIN, UNSEARCHED};
+    use rtld_loader::library::{Versioning, Writer};
+
+    use super::*;
+    use crate::channels::{Channel, Glibc};
+    use crate::index::Listed;
+
+    const MACHINE: u32 = 7;
+
+    fn record() -> Rc<[u8]> {
+        let mut bytes = [0; 100];
+        let mut writer = Writer::new(&mut bytes).unwrap();
+        writer.definition(b"X_1").unwrap();
+        let len = writer.finish(b"", Versioning::Defined, false).unwrap();
+        Rc::from(&bytes[..len])
+    }
+
+    fn entry(directories: &[&str], answers: &[(&str, &str)], flags: u32) -> Entry {
+        let answers = answers.iter().map(|(soname, path)| (soname.as_bytes().into(), PathBuf::from(path)));
+        Entry {
+            directories: directories.iter().map(PathBuf::from).collect(),
+            answers: answers.collect(),
+            flags,
+            ..Entry::default()
+        }
+    }
+
+    fn index() -> Vec<u8> {
+        let recorded = |flags| Entry { record: Some(record()), ..entry(&[], &[], flags) };
+        let files = [
+            ("/s/a", "libx.so", recorded(0)),
+            ("/s/a", "libx.so.1", recorded(LINK)),
+            ("/s/b", "libx.so", entry(&["/s/a"], &[], 0)),
+            ("/s/b", "liby.so", entry(&["/s/none", "/s/b", "/s/a"], &[("libx.so", "/s/a/libx.so")], 0)),
+            ("/s/b", "libz.so", entry(&[], &[], UNCERTAIN)),
+            ("/s/bin", "link", entry(&["/s/b"], &[], LINK)),
+            ("/s/bin", "live", entry(&["/s/a", "/run/lib", "/s/b"], &[], 0)),
+            ("/s/bin", "rpath", entry(&[], &[], UNSEARCHED)),
+        ];
+        let mut directories = Directories::new();
+        for (directory, name, entry) in files {
+            directories.entry(directory.into()).or_default().files.insert(OsString::from(name), entry);
+        }
+        directories.entry("/s/none".into()).or_default();
+        directories.entry("/run/lib".into()).or_insert(Listed { is_live: true, channel: 2, ..Listed::default() });
+        directories.get_mut(Path::new("/s/a")).unwrap().channel = 1;
+        let channel = |directory: Option<&str>, minor| Channel {
+            name: "name".into(),
+            libraries: Vec::new(),
+            glibc: Some(Glibc { directory: directory.map(PathBuf::from), minor }),
+        };
+        let channels = [channel(Some("/s/glibc"), 36), channel(None, 41)];
+        let input = Input { declared: &[], roots: &[], channels: &channels, store: Path::new("/s"), machine: MACHINE };
+        write(&directories, &input).unwrap()
+    }
+
+    /// The steps of a search, as text.
+    fn search(index: &Index<'_>, requester: &str, soname: &str) -> String {
+        let steps = index.search(index.file(requester.as_bytes()).unwrap(), soname.as_bytes());
+        let text = |step| match step {
+            Step::File(file) => file.path().unwrap().to_str().unwrap().to_owned(),
+            Step::Live(directory) => format!("{}?", str::from_utf8(directory.path()).unwrap()),
+            Step::Unknown => "unknown".to_owned(),
+        };
+        steps.map(text).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_requester_gets_its_own() {
+        let bytes = index();
+        let index = Index::read(&bytes, MACHINE).unwrap();
+        for (requester, soname, found) in [
+            // It is an answer, which the search would not come to.
+            ("/s/b/liby.so", "libx.so", "/s/a/libx.so"),
+            ("/s/b/liby.so", "libx.so.1", "/s/a/libx.so.1"),
+            ("/s/b/libx.so", "libx.so", "/s/a/libx.so"),
+            ("/s/b/libx.so", "liby.so", ""),
+            ("/s/b/liby.so", "libz.so", "unknown"),
+            ("/s/a/libx.so", "libx.so", ""),
+            ("/s/bin/live", "libx.so", "/s/a/libx.so"),
+            ("/s/bin/live", "liby.so", "/run/lib? /s/b/liby.so"),
+            ("/s/bin/live", "libnone.so", "unknown"),
+            ("/s/bin/rpath", "libx.so", "unknown"),
+            ("/s/b/liby.so", "ibx.so", ""),
+            ("/s/b/liby.so", "", ""),
+        ] {
+            assert_eq!(search(&index, requester, soname), found, "{soname} for {requester}");
+        }
+        assert!(index.file(b"/s/b/lib").is_none() && index.file(b"").is_none() && index.file(b"/s/b").is_none());
+        assert!(!index.file(b"/s/bin/link").unwrap().is_own() && index.file(b"/s/bin/live").unwrap().is_own());
+    }
+
+    #[test]
+    fn directories_have_their_files_and_channels() {
+        let bytes = index();
+        let index = Index::read(&bytes, MACHINE).unwrap();
+        let directory = |path: &str| index.directory(path.as_bytes()).unwrap();
+        let names = |path| directory(path).files().map(|file| file.name().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names("/s/a"), [b"libx.so".as_slice(), b"libx.so.1"]);
+        assert_eq!(names("/s/b"), [b"libx.so", b"liby.so", b"libz.so"]);
+        assert!(names("/s/none").is_empty() && names("/run/lib").is_empty());
+        assert!(directory("/run/lib").is_live() && !directory("/s/none").is_live());
+        assert!(index.directory(b"/s").is_none() && index.directory(b"/s/a/libx.so").is_none());
+        let channel = |path| index.channel(directory(path));
+        assert_eq!(channel("/s/a"), Some(Found { glibc: b"/s/glibc", minor: 36 }));
+        assert_eq!(channel("/run/lib"), Some(Found { glibc: b"", minor: 41 }));
+        assert_eq!(channel("/s/b"), None);
+    }
+
+    #[test]
+    fn a_record_is_at_the_path_of_its_file() {
+        let bytes = index();
+        let index = Index::read(&bytes, MACHINE).unwrap();
+        for path in ["/s/a/libx.so", "/s/a/libx.so.1"] {
+            let file = index.file(path.as_bytes()).unwrap();
+            let library = index.file_at(file.offset().unwrap()).unwrap().library().unwrap();
+            assert!(library.defines(b"X_1") && !library.defines(b"X_2"));
+            assert_eq!(library.path(), path.as_bytes());
+        }
+        assert!(index.file(b"/s/b/libx.so").unwrap().library().is_none());
+        assert_eq!(bytes.windows(4).filter(|four| four == b"X_1\0").count(), 1, "links share it");
+    }
+
+    #[test]
+    fn no_byte_does_harm() {
+        let whole = index();
+        for len in 0..whole.len() {
+            assert!(Index::read(&whole[..len], MACHINE).is_none(), "cut to {len}");
+        }
+        assert!(Index::read(&whole, MACHINE + 1).is_none());
+        for at in 0..whole.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] = value;
+                let Some(index) = Index::read(&damaged, MACHINE) else { continue };
+                for path in ["/s/a/libx.so", "/s/b/liby.so", "/s/bin/live", "/s/none"] {
+                    let Some(file) = index.file(path.as_bytes()) else { continue };
+                    for soname in ["libx.so", "libnone.so"] {
+                        assert!(index.search(file, soname.as_bytes()).count() < whole.len());
+                    }
+                    let _ = file.library().map(|library| (library.defines(b"X_1"), library.need(0)));
+                }
+                for path in ["/s/a", "/s/b", "/run/lib"] {
+                    let Some(directory) = index.directory(path.as_bytes()) else { continue };
+                    assert!(directory.files().map(|file| file.name().len()).count() < whole.len());
+                    let _ = index.channel(directory);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_closure_gives_the_same_bytes() {
+        assert_eq!(index(), index());
+    }
+}
