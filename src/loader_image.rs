@@ -7,6 +7,13 @@
 
 use core::ffi::CStr;
 
+use memchr::{memchr_iter, memchr2_iter};
+
+/// What the path of the cache ends in.
+const CACHE: &[u8] = b"/ld.so.cache\0";
+/// What precedes the N of glibc 2.N.
+const VERSION: &[u8] = b"version 2.";
+
 /// Compilers align arrays of characters to at least this many bytes (x86-64 psABI: 16, others: a word). What precedes
 /// one need not be a NUL, so alignment is what tells where an array begins.
 const ALIGNMENT: usize = 4;
@@ -32,30 +39,31 @@ impl<'i> LoaderImage<'i> {
         let mut cache = None;
         let mut minor = None;
         for segment in segments() {
-            let mut at = 0;
-            while let Some(rest) = segment.get(at..)
-                && let Some(slash) = rest.chunks(ALIGNMENT).position(|chunk| chunk.first() == Some(&b'/'))
-            {
-                at = at.checked_add(slash.checked_mul(ALIGNMENT)?)?;
-                let run = run_of_directories(segment.get(at..)?);
-                // Where two files of glibc include the array it stands there twice.
-                if is_tail(run, directories) {
-                    directories = run;
-                } else if !is_tail(directories, run) {
-                    return None;
+            // Where the last run ended.
+            let mut end = 0;
+            // Rare bytes, so that the others are passed over many at a time: a slash is in both paths, a v in the version.
+            for at in memchr2_iter(b'/', b'v', segment) {
+                let (before, rest) = segment.split_at_checked(at)?;
+                if rest.starts_with(b"/") && at >= end && at.is_multiple_of(ALIGNMENT) {
+                    let run = run_of_directories(rest);
+                    // Where two files of glibc include the array it stands there twice.
+                    if is_tail(run, directories) {
+                        directories = run;
+                    } else if !is_tail(directories, run) {
+                        return None;
+                    }
+                    end = at.checked_add(run.len())?;
                 }
-                at = at.checked_add(run.len().max(1))?.checked_next_multiple_of(ALIGNMENT)?;
-            }
-            for string in segment.split_inclusive(|&byte| byte == 0) {
-                if string.ends_with(b"/ld.so.cache\0") {
-                    cache = path_at_the_end(string).or(cache);
+                if rest.starts_with(CACHE) {
+                    cache = path_at_the_end(segment.get(..at.checked_add(CACHE.len())?)?).or(cache);
                 }
-                minor = minor_version(string).or(minor);
+                if rest.starts_with(VERSION) {
+                    minor = release(before, rest, b"ld.so ").or(minor);
+                }
             }
         }
         let lib = lib_of(directories)?;
-        let mut strings = segments().flat_map(|segment| segment.split(|&byte| byte == 0));
-        strings.any(|string| string == lib).then_some(Self { directories, cache: cache?, lib, minor })
+        segments().any(|segment| has_string(segment, lib)).then_some(Self { directories, cache: cache?, lib, minor })
     }
 
     /// The default directories in order, with their closing slash.
@@ -107,24 +115,35 @@ fn path_at_the_end(string: &[u8]) -> Option<&CStr> {
 }
 
 /// The N of glibc 2.N in the text that its libc.so.6 prints as a program, in one of these segments.
-pub fn libc_minor<'i>(segments: impl Iterator<Item = &'i [u8]>) -> Option<u32> {
-    segments.flat_map(|segment| segment.split(|&byte| byte == 0)).find_map(|string| release(string, b"GNU C Library "))
+pub fn libc_minor<'i>(mut segments: impl Iterator<Item = &'i [u8]>) -> Option<u32> {
+    segments.find_map(|segment| {
+        memchr_iter(b'v', segment).find_map(|at| {
+            let (before, rest) = segment.split_at_checked(at)?;
+            release(before, rest, b"GNU C Library ")
+        })
+    })
 }
 
-/// The N of glibc 2.N in the text of `ld.so --version`.
-fn minor_version(string: &[u8]) -> Option<u32> {
-    release(string, b"ld.so ")
+/// The N of glibc 2.N in a string `START… release version 2.N.`, parted before `version`.
+fn release(before: &[u8], rest: &[u8], start: &[u8]) -> Option<u32> {
+    let digits = rest.strip_prefix(VERSION)?;
+    let before = before.strip_suffix(b" release ")?;
+    let string = before.rsplit(|&byte| byte == 0).next()?;
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let minor = digits.fold(0u32, |minor, digit| minor.saturating_mul(10).saturating_add(u32::from(digit & 15)));
+    string.starts_with(start).then_some(minor)
 }
 
-/// The N of `START… release version 2.N.`
-fn release(string: &[u8], start: &[u8]) -> Option<u32> {
-    const BEFORE: &[u8] = b" release version 2.";
-    if string.len() < BEFORE.len() || !string.starts_with(start) {
-        return None;
-    }
-    let at = string.windows(BEFORE.len()).position(|window| window == BEFORE)?;
-    let digits = string.get(at.checked_add(BEFORE.len())?..)?.iter().take_while(|byte| byte.is_ascii_digit());
-    Some(digits.fold(0u32, |minor, digit| minor.saturating_mul(10).saturating_add(u32::from(digit & 15))))
+/// Whether a string stands in a segment: `$LIB`, which has a b.
+fn has_string(segment: &[u8], string: &[u8]) -> bool {
+    let Some(place) = string.iter().position(|&byte| byte == b'b') else { return false };
+    memchr_iter(b'b', segment).any(|at| {
+        let parts = at.checked_sub(place).and_then(|start| segment.split_at_checked(start));
+        parts.is_some_and(|(before, rest)| {
+            matches!(before.last(), None | Some(0))
+                && rest.strip_prefix(string).is_some_and(|rest| matches!(rest.first(), None | Some(0)))
+        })
+    })
 }
 
 /// `$LIB` is the library directory without the prefix that glibc was installed under: what follows in the first
@@ -197,6 +216,22 @@ mod tests {
         let banner = b"x\0GNU C Library (Debian GLIBC 2.31-13+deb11u11) stable release version 2.31.\nCopyright\0y";
         assert_eq!(libc_minor([b"abc".as_slice(), banner].into_iter()), Some(31));
         assert_eq!(libc_minor([REST].into_iter()), None);
+    }
+
+    #[test]
+    fn strings_count_whole() {
+        let rodata = segment(b"", b"/usr/lib64/\0");
+        assert_eq!(read(&[&rodata, REST]), None, "lib64 is in the array alone");
+        for lib64 in [b"xlib64\0".as_slice(), b"lib64x\0", b"lib\064\0"] {
+            assert_eq!(read(&[&rodata, REST, lib64]), None);
+        }
+        for lib64 in [b"lib64".as_slice(), b"b\0lib64\0"] {
+            assert_eq!(read(&[&rodata, REST, lib64]).unwrap().lib, b"lib64");
+        }
+        for version in [b"\0xld.so (GNU libc) release version 2.41.".as_slice(), b"\0ld.so \0x release version 2.41.\0"]
+        {
+            assert_eq!(read(&[&rodata, REST, b"lib64\0", version]).unwrap().minor, Some(40));
+        }
     }
 
     #[test]
