@@ -24,7 +24,8 @@ use crate::views::{Files, Objects};
 const LIBRARIES: usize = 64;
 const PATHS: usize = 2048;
 
-/// Judges what a candidate brings along. `directory` is where the path of this process's glibc is put together.
+/// Judges what a candidate brings along. (Inlined it would take its room on the stack from all lookups.) `directory` is where the path of this process's glibc is put together.
+#[inline(never)]
 pub fn judge<O: Objects, F: Files>(
     search: &mut Search<'_, O, F>,
     directory: &mut PathBuf,

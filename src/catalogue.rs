@@ -1,9 +1,10 @@
 //! What is declared, by name: which entries of `REPLIT_LD_LIBRARY_PATH` may have a library.
 //!
-//! The catalogue knows the names in the directories that could be listed. An entry that could not be (no permission to
+//! The catalogue knows the names in the directories that could be listed, from an index or by a look into them. An entry that could not be (no permission to
 //! list it, no memory) counts as a candidate for every name, in its place in the order.
 
-use crate::declared::{Entry, entries, entry_at};
+use crate::declared::{Entry, entries_from, entry_at};
+use crate::index::Index;
 use crate::table::Table;
 
 /// The name under which entries stand that may hold any name: directories that exist and could not be listed. No file
@@ -45,8 +46,7 @@ impl<'m> Builder<'m> {
 
     /// Says that the entry at `at` has a file of this name.
     pub fn add(&mut self, at: usize, name: &[u8], form: Form) -> Option<()> {
-        let at = u32::try_from(at).ok()?.checked_mul(2)?;
-        self.table.insert(name, at | u32::from(form == Form::File))
+        self.table.insert(name, number(at, form)?)
     }
 
     /// Says that all entries that start before `at` have been added.
@@ -65,24 +65,42 @@ impl<'m> Builder<'m> {
         Self { table: Table::resume(enlarge(memory), used), ..self }
     }
 
-    /// The catalogue of `declared`, the variable's value whose offsets were added.
-    pub fn finish(self, declared: &'m [u8]) -> Catalogue<'m> {
-        Catalogue { declared, listed: self.listed, first_of_channel: self.first_of_channel, table: Some(self.table) }
+    /// The catalogue of `declared`, the variable's value whose offsets were added. An index may have what it begins with.
+    pub fn finish(self, declared: &'m [u8], index: Option<Index<'m>>) -> Catalogue<'m> {
+        Catalogue {
+            declared,
+            index,
+            listed: self.listed,
+            first_of_channel: index.and_then(first_of_channel).or(self.first_of_channel),
+            table: Some(self.table),
+        }
     }
+}
+
+/// The offset of an entry, with what it is.
+pub fn number(at: usize, form: Form) -> Option<u32> {
+    Some(u32::try_from(at).ok()?.checked_mul(2)? | u32::from(form == Form::File))
+}
+
+fn first_of_channel(index: Index<'_>) -> Option<usize> {
+    Some(index.first_of_channel()).filter(|first| *first < index.declared().len())
 }
 
 /// The declared entries by name.
 pub struct Catalogue<'m> {
     declared: &'m [u8],
+    index: Option<Index<'m>>,
     listed: usize,
     first_of_channel: Option<usize>,
     table: Option<Table<'m>>,
 }
 
 impl<'m> Catalogue<'m> {
-    /// A catalogue without a table, for want of memory: every entry is a candidate for every name.
-    pub const fn unlisted(declared: &'m [u8]) -> Self {
-        Self { declared, listed: 0, first_of_channel: None, table: None }
+    /// A catalogue without a table, for want of memory or need: every entry that an index does not have is a candidate for
+    /// every name.
+    pub fn unlisted(declared: &'m [u8], index: Option<Index<'m>>) -> Self {
+        let listed = index.map_or(0, |index| index.declared().len().saturating_add(1));
+        Self { declared, index, listed, first_of_channel: index.and_then(first_of_channel), table: None }
     }
 
     /// The offset of the first entry that is of a channel, if any is.
@@ -93,7 +111,8 @@ impl<'m> Catalogue<'m> {
     /// The entries that have the name or may have it, in declared order.
     pub fn candidates<'s>(&'s self, name: &'s [u8]) -> impl Iterator<Item = Candidate<'m>> + use<'s, 'm> {
         let values = |name| self.table.iter().flat_map(move |table| table.values(name));
-        let (mut named, mut any) = (values(name), values(ANY));
+        let indexed = self.index.into_iter().flat_map(|index| index.values(name));
+        let (mut named, mut any) = (indexed.chain(values(name)), values(ANY));
         let (mut next_named, mut next_any) = (named.next(), any.next());
         let known = core::iter::from_fn(move || {
             // Values are in declared order; an entry that stands in both is one candidate.
@@ -115,9 +134,7 @@ impl<'m> Catalogue<'m> {
 
     /// The entries that were not listed for want of memory.
     fn beyond(&self) -> impl Iterator<Item = Candidate<'m>> + use<'m> {
-        let (declared, listed) = (self.declared, self.listed);
-        entries(declared)
-            .skip_while(move |(entry, _)| entry.at < listed)
+        entries_from(self.declared, self.listed)
             .filter(|(_, fit)| fit.is_ok())
             .map(|(entry, _)| Candidate { entry, form: Form::Unknown })
     }
@@ -141,7 +158,7 @@ mod tests {
         builder.add(3, ANY, Form::InDirectory).unwrap();
         builder.add(6, b"libx.so", Form::File).unwrap();
         builder.listed_before(17);
-        let catalogue = builder.finish(declared);
+        let catalogue = builder.finish(declared, None);
         assert_eq!(
             paths(&catalogue, b"libx.so"),
             [
@@ -160,12 +177,12 @@ mod tests {
         let mut builder = Builder::new(&mut memory).unwrap();
         builder.add(0, b"libx.so", Form::InDirectory).unwrap();
         builder.listed_before(usize::MAX);
-        assert_eq!(paths(&builder.finish(b"/a:/b"), b"liby.so"), []);
+        assert_eq!(paths(&builder.finish(b"/a:/b", None), b"liby.so"), []);
     }
 
     #[test]
     fn without_memory_every_entry_counts() {
-        let catalogue = Catalogue::unlisted(b"/a::b:/c");
+        let catalogue = Catalogue::unlisted(b"/a::b:/c", None);
         assert_eq!(paths(&catalogue, b"libx.so"), [(b"/a".as_slice(), Form::Unknown), (b"/c", Form::Unknown)]);
     }
 }

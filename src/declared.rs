@@ -30,7 +30,12 @@ impl Problem {
 
 /// The entries in order, each fit for use or with its problem. An unset or empty variable has none.
 pub fn entries(value: &[u8]) -> impl Iterator<Item = (Entry<'_>, Result<(), Problem>)> {
-    let mut next = if value.is_empty() { None } else { Some(0) };
+    entries_from(value, 0)
+}
+
+/// The entries from an offset on, where one starts.
+pub fn entries_from(value: &[u8], at: usize) -> impl Iterator<Item = (Entry<'_>, Result<(), Problem>)> {
+    let mut next = (at < value.len()).then_some(at);
     core::iter::from_fn(move || {
         let at = next?;
         let rest = value.get(at..)?;
@@ -73,5 +78,7 @@ mod tests {
         );
         assert_eq!(entry_at(value, 9).unwrap().path, b"/a/b");
         assert_eq!(entries(b"").count(), 0);
+        assert!(entries_from(value, 4).eq(entries(value).skip(2)));
+        assert_eq!(entries_from(value, 15).count(), 0);
     }
 }

@@ -4,8 +4,9 @@
 //! It is one file that is mapped and never parsed: everything in it is reached by an offset, and every offset is checked, so
 //! that a damaged file costs its answers and nothing else. Numbers are little-endian `u32`s:
 //!
-//! - The header: the magic with the version in it, the file's length, the machine, where how many slots are, and where how
-//!   many channels.
+//! - The header: the magic with the version in it, the file's length, the machine, where how many slots are, where how many
+//!   channels, where how many slots of the catalogue; and where the list of what is declared is, how long, and where in it
+//!   the first entry of a channel.
 //! - Slots, a power of two of them: the hash of a path and the offset of its node, or 0. A path that collides is in the
 //!   next free slot. A directory's path counts with a slash behind it, so that the hash of a file in it goes on from there.
 //! - Nodes of files ([`FILE`] bytes each): a path, closed by a NUL, for ld.so to open; flags; the list of directories in
@@ -14,6 +15,8 @@
 //!   channel, from 1; the hash.
 //! - Lists of directories in the order of the search: their number, and their nodes.
 //! - Answers: their number, and the hash of a soname and the node of a file each.
+//! - The catalogue: slots again, of the names in what is declared. A name's node is where it is, how long, and how many
+//!   entries have it, each with the number that `catalogue` has for it. It is there if all that is declared never changes.
 //! - Channels ([`CHANNEL`] bytes): the path of a glibc, and the N of its version 2.N.
 //!
 //! What is not there has the offset 0. One implementation writes it: the generator's.
@@ -24,8 +27,8 @@ use crate::library::Library;
 
 /// What an index begins with. The last byte is the version of the format.
 pub const MAGIC: [u8; 8] = *b"rtldidx\x02";
-/// The bytes of the header: the magic, and six numbers.
-pub const HEADER: usize = 32;
+/// The bytes of the header: the magic, and eleven numbers.
+pub const HEADER: usize = 52;
 /// The bytes of a slot, of a file's node, of a directory's, and of a channel.
 pub const SLOT: usize = 8;
 /// See [`SLOT`].
@@ -61,10 +64,19 @@ pub fn hash(before: u32, bytes: &[u8]) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub struct Index<'i> {
     bytes: &'i [u8],
-    slots: usize,
-    mask: u32,
+    paths: Slots,
+    names: Slots,
     channels: usize,
     channel_count: u32,
+    declared: &'i [u8],
+    first_of_channel: u32,
+}
+
+/// Where the slots of a table are.
+#[derive(Clone, Copy, Debug)]
+struct Slots {
+    start: usize,
+    mask: u32,
 }
 
 /// A file of the index.
@@ -108,19 +120,48 @@ impl<'i> Index<'i> {
     pub fn read(bytes: &'i [u8], machine: u32) -> Option<Self> {
         let numbers = bytes.strip_prefix(&MAGIC)?;
         let number = |nth: usize| word(numbers, nth.checked_mul(4)?);
-        let (length, count, channel_count) = (number(0)?, number(3)?, number(5)?);
-        let is_whole = usize::try_from(length).ok()? == bytes.len() && number(1)? == machine;
-        let (slots, channels) = (usize::try_from(number(2)?).ok()?, usize::try_from(number(4)?).ok()?);
-        let end = usize::try_from(count).ok()?.checked_mul(SLOT)?.checked_add(slots)?;
-        let fits = count.is_power_of_two() && end <= bytes.len();
-        let mask = count.checked_sub(1)?;
-        (is_whole && fits).then_some(Self { bytes, slots, mask, channels, channel_count })
+        let slots = |start: u32, count: u32| {
+            let start = usize::try_from(start).ok()?;
+            let end = usize::try_from(count).ok()?.checked_mul(SLOT)?.checked_add(start)?;
+            let mask = count.checked_sub(1).filter(|_| count.is_power_of_two() && end <= bytes.len())?;
+            Some(Slots { start, mask })
+        };
+        let is_whole = usize::try_from(number(0)?).ok()? == bytes.len() && number(1)? == machine;
+        let declared = usize::try_from(number(8)?).ok()?;
+        let index = Self {
+            bytes,
+            paths: slots(number(2)?, number(3)?)?,
+            names: slots(number(6)?, number(7)?)?,
+            channels: usize::try_from(number(4)?).ok()?,
+            channel_count: number(5)?,
+            declared: bytes.get(declared..declared.checked_add(usize::try_from(number(9)?).ok()?)?)?,
+            first_of_channel: number(10)?,
+        };
+        is_whole.then_some(index)
+    }
+
+    /// What is declared, a colon list, if all of it never changes; else nothing.
+    pub fn declared(&self) -> &'i [u8] {
+        self.declared
+    }
+
+    /// Where in the list that is declared the first entry of a channel stands. Beyond its end if none is.
+    pub fn first_of_channel(&self) -> usize {
+        usize::try_from(self.first_of_channel).unwrap_or(usize::MAX)
+    }
+
+    /// The entries of the list that is declared which have the name, as `catalogue` numbers them.
+    pub fn values(&self, name: &[u8]) -> impl Iterator<Item = u32> + use<'i> {
+        let found = self.find(self.names, hash(START, name), |node| node.string(0) == Some(name));
+        found.into_iter().flat_map(|node| {
+            (0..node.number(2).unwrap_or(0)).map_while(move |nth| node.number(nth.saturating_add(3) as usize))
+        })
     }
 
     /// The file at a path.
     pub fn file(&self, path: &[u8]) -> Option<File<'i>> {
         let is_it = |node: Node<'i>| !node.has(IS_DIRECTORY) && node.string(0) == Some(path);
-        self.find(hash(START, path), is_it).map(File)
+        self.find(self.paths, hash(START, path), is_it).map(File)
     }
 
     /// The file whose node is at an offset that [`File::offset`] gave.
@@ -131,7 +172,7 @@ impl<'i> Index<'i> {
     /// The directory at a path, which has no closing slash; or what was declared there, whatever it is.
     pub fn directory(&self, path: &[u8]) -> Option<Directory<'i>> {
         let is_it = |node: Node<'i>| node.has(IS_DIRECTORY) && node.string(0) == Some(path);
-        self.find(hash(hash(START, path), b"/"), is_it).map(Directory)
+        self.find(self.paths, hash(hash(START, path), b"/"), is_it).map(Directory)
     }
 
     /// The channel of a declared directory.
@@ -177,13 +218,13 @@ impl<'i> Index<'i> {
             let rest = node.string(0).and_then(|known| known.strip_prefix(path)?.strip_prefix(b"/"));
             rest == Some(name) && !node.has(IS_DIRECTORY)
         };
-        self.find(hash(directory.0.number(6)?, name), is_it).map(File)
+        self.find(self.paths, hash(directory.0.number(6)?, name), is_it).map(File)
     }
 
-    fn find(&self, hash: u32, is_it: impl Fn(Node<'i>) -> bool) -> Option<Node<'i>> {
-        for step in 0..=self.mask {
-            let slot = usize::try_from(hash.wrapping_add(step) & self.mask).ok()?;
-            let at = self.slots.checked_add(slot.checked_mul(SLOT)?)?;
+    fn find(&self, slots: Slots, hash: u32, is_it: impl Fn(Node<'i>) -> bool) -> Option<Node<'i>> {
+        for step in 0..=slots.mask {
+            let slot = usize::try_from(hash.wrapping_add(step) & slots.mask).ok()?;
+            let at = slots.start.checked_add(slot.checked_mul(SLOT)?)?;
             let node = match usize::try_from(word(self.bytes, at.checked_add(4)?)?).ok()? {
                 0 => return None,
                 at => Node { bytes: self.bytes, at },

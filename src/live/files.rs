@@ -37,7 +37,7 @@ pub enum Known {
     /// Its file was read.
     Read(libraries::Known),
     /// It is a file of an index: which one, and where its node is.
-    Indexed(usize, u32),
+    Indexed(u8, u32),
 }
 
 /// ld.so.cache as it was read.
@@ -79,7 +79,7 @@ impl LiveFiles {
     fn find_in_index(&self, path: &CStr) -> Option<Known> {
         let (index, file) = self.indices()?.file(path.to_bytes())?;
         file.library()?;
-        Some(Known::Indexed(index, file.offset()?))
+        Some(Known::Indexed(u8::try_from(index).ok()?, file.offset()?))
     }
 }
 
@@ -116,7 +116,7 @@ impl Files for LiveFiles {
         let library = match known {
             Known::Read(known) => self.libraries.get(known),
             Known::Indexed(index, offset) => {
-                self.indices().and_then(|indices| indices.file_at(index, offset)?.library())
+                self.indices().and_then(|indices| indices.file_at(index.into(), offset)?.library())
             }
         };
         library.unwrap_or_default()

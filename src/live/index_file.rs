@@ -90,6 +90,16 @@ impl Indices {
         self.files.get(index)?.as_ref()?.file_at(offset)
     }
 
+    /// The index that has all of what a list begins with.
+    pub fn declared(&self, list: &[u8]) -> Option<Index<'static>> {
+        let begins = |index: &Index<'static>| {
+            let declared = index.declared();
+            let rest = list.strip_prefix(declared).filter(|_| !declared.is_empty())?;
+            matches!(rest.first(), None | Some(b':')).then_some(())
+        };
+        self.first(begins).map(|(index, ())| index)
+    }
+
     /// A directory that never changes.
     pub fn directory(&self, path: &[u8]) -> Option<Directory<'static>> {
         let (_, directory) = self.first(|index| index.directory(path).filter(|directory| !directory.is_live()))?;

@@ -20,9 +20,9 @@ const RECORDS: usize = 1 << 20;
 /// What has to be left of either when a lookup begins: room for a hundred candidates and more.
 const RESERVE: usize = 1 << 16;
 
-/// The bytes before a record: what tells the file, the verdict, and the record's length.
+/// The bytes before a record: what tells the file, and the verdict.
 const IDENTITY: usize = size_of::<Identity>();
-const FIXED: usize = IDENTITY + 8;
+const FIXED: usize = IDENTITY + 4;
 
 /// Verdicts that a file is remembered with. A library's is the number behind the last.
 const SKIPS: [Skip; 6] =
@@ -33,12 +33,9 @@ pub struct Libraries {
     memory: Published<Memory>,
 }
 
-/// A library that was read.
+/// A library that was read: where its record starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    start: u32,
-    len: u32,
-}
+pub struct Known(u32);
 
 struct Memory {
     /// Offsets of entries, by path.
@@ -67,8 +64,7 @@ impl Libraries {
 
     /// What was read of a library.
     pub fn get(&self, known: Known) -> Option<Library<'_>> {
-        let end = known.start.checked_add(known.len)?;
-        Library::read(self.memory.get()?.entries.get(known.start as usize..end as usize)?)
+        Library::read(self.memory.get()?.entries.get(known.0 as usize..)?)
     }
 
     /// Reads a file, or recalls what was read of it. One look at the file's time is made all the same: it may have been
@@ -123,8 +119,7 @@ impl Memory {
         let read = || {
             let at = entry.checked_add(IDENTITY)?;
             let number = |at: usize| Some(u32::from_le_bytes(*self.entries.get(at..)?.first_chunk()?));
-            let start = u32::try_from(entry.checked_add(FIXED)?).ok()?;
-            let known = Known { start, len: number(at.checked_add(4)?)? };
+            let known = Known(u32::try_from(entry.checked_add(FIXED)?).ok()?);
             Some(SKIPS.get(number(at)? as usize).map_or(Ok(known), |skip| Err(*skip)))
         };
         read().ok_or(Unsure::Exhausted)
@@ -142,8 +137,7 @@ impl Memory {
             Err(skip) => (SKIPS.iter().position(|known| *known == skip).unwrap_or_default(), 0),
         };
         let mut write = || {
-            let numbers = [u32::try_from(code).ok()?.to_le_bytes(), u32::try_from(len).ok()?.to_le_bytes()];
-            let fixed = bytes(identity).chain(numbers.as_flattened().iter().copied());
+            let fixed = bytes(identity).chain(u32::try_from(code).ok()?.to_le_bytes());
             for (place, byte) in self.entries.get_mut(entry..record)?.iter_mut().zip(fixed) {
                 *place = byte;
             }

@@ -9,7 +9,7 @@ use super::index_file::Indices;
 use super::memory;
 use super::open::OPEN;
 use crate::catalogue::{ANY, Builder, Catalogue, Form};
-use crate::declared::{Entry, entries};
+use crate::declared::{Entry, entries_from};
 use crate::environment::split_directory;
 use crate::index::{Directory, File};
 use crate::log;
@@ -31,10 +31,13 @@ pub fn list(
     buffer: &mut Buffer,
     sink: &mut impl log::Sink,
 ) -> Catalogue<'static> {
-    let Some(mut builder) = memory::map(MEMORY).and_then(Builder::new) else {
-        return Catalogue::unlisted(declared);
+    let index = indices.and_then(|indices| indices.declared(declared));
+    let start = index.map_or(0, |index| index.declared().len().saturating_add(1));
+    let memory = if start < declared.len() { memory::map(MEMORY) } else { None };
+    let Some(mut builder) = memory.and_then(Builder::new) else {
+        return Catalogue::unlisted(declared, index);
     };
-    for (entry, fit) in entries(declared) {
+    for (entry, fit) in entries_from(declared, start) {
         builder.listed_before(entry.at);
         if let Err(problem) = fit {
             log::ignored(sink, entry.path, problem);
@@ -53,11 +56,11 @@ pub fn list(
         };
         builder = match added {
             Ok(builder) => builder,
-            Err(full) => return full.finish(declared),
+            Err(full) => return full.finish(declared, index),
         };
     }
     builder.listed_before(declared.len().saturating_add(1));
-    builder.finish(declared)
+    builder.finish(declared, index)
 }
 
 /// What an index has at the path of an entry.

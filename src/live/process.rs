@@ -230,6 +230,8 @@ impl Process {
     }
 
     /// What the index says that ld.so finds: the path is put into the answer then.
+    // A path passes without the room that this takes on the stack.
+    #[inline(never)]
     fn find_in_index(&mut self, buffers: &mut Buffers, asked: Asked<'_>, requester: LoadedObject) -> Indexed {
         let Some((main, environment)) = self.main.zip(self.environment) else { return Indexed::Unknown };
         if environment.index.is_empty() {
@@ -265,6 +267,7 @@ impl Process {
     }
 
     /// Opens the index files.
+    #[inline(never)]
     fn open_indices(&mut self, buffers: &mut Buffers, list: &[u8]) {
         let complain = |path: &[u8], problem| {
             let reason: &[u8] = match problem {
@@ -296,6 +299,7 @@ impl Process {
     }
 
     /// Whether a directory that may change has a library, or ends the search.
+    #[inline(never)]
     fn ends_in(&mut self, buffers: &mut Buffers, directory: &[u8], soname: &[u8]) -> Result<bool, Unsure> {
         let mut ends = Err(Unsure::LoaderImage);
         self.look_up(buffers, Stage::Origin, |lookup, _, _| {
@@ -378,7 +382,7 @@ impl Process {
             return Outcome::Pass(Pass::NotDeclared);
         };
         // For the glibc family nothing need have been read.
-        let unread = Catalogue::unlisted(b"");
+        let unread = Catalogue::unlisted(b"", None);
         let catalogue = self.catalogue.get().unwrap_or(&unread);
         let objects = LiveObjects { main, libc: self.libc, links: &self.links, origin_path: environment.origin_path };
         let mut image = || {

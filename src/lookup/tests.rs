@@ -62,7 +62,7 @@ impl World {
             builder.add(at, b"libx.so", Form::InDirectory).unwrap();
         }
         builder.listed_before(self.declared.len() + 1);
-        let catalogue = builder.finish(self.declared);
+        let catalogue = builder.finish(self.declared, None);
         let (mut path, mut glibc, known) = (PathBuf::new(), PathBuf::new(), self.image_is_known);
         let mut image = || if known { Ok(image()) } else { Err(Unsure::LoaderImage) };
         let search = search(&self.objects, &mut self.files, &mut image, "", &mut path);

@@ -180,6 +180,7 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
     let index = index::write(
         &closure,
         &index::Input {
+            libraries: &libraries,
             declared: &directories,
             roots: &roots,
             channels: &channels,

@@ -18,6 +18,7 @@ use rtld_loader::tokens::has_token;
 
 use crate::channels::Channel;
 use crate::closure::{Closure, directories};
+use crate::declared::ListEntry;
 use crate::layout;
 use crate::library_file::LibraryFiles;
 use crate::object_file::ObjectFile;
@@ -25,7 +26,9 @@ use crate::progress::Progress;
 
 /// What to index.
 pub struct Input<'i> {
-    /// The declared directories and files.
+    /// The declared libraries, in their order.
+    pub libraries: &'i [ListEntry],
+    /// All declared directories and files, of libraries and of programs.
     pub declared: &'i [PathBuf],
     /// Store paths, all of whose programs and libraries are indexed.
     pub roots: &'i [PathBuf],

@@ -1,9 +1,10 @@
 //! The bytes of an index: see `rtld_loader::index`, which reads them. The same closure gives the same bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rtld_loader::catalogue::{Form, number};
 use rtld_loader::index::{CHANNEL, DIRECTORY, FILE, HEADER, IS_DIRECTORY, LIVE, MAGIC, SLOT, START, hash};
 
 use crate::index::{Directories, Entry, Input};
@@ -11,7 +12,6 @@ use crate::index::{Directories, Entry, Input};
 /// The file that is being put together.
 struct Layout<'d> {
     bytes: Vec<u8>,
-    slots: usize,
     files: HashMap<PathBuf, u32>,
     directories: HashMap<&'d Path, u32>,
     strings: HashMap<Vec<u8>, u32>,
@@ -23,16 +23,16 @@ struct Layout<'d> {
 pub fn write(directories: &Directories, input: &Input<'_>) -> Option<Vec<u8>> {
     let files = || directories.iter().flat_map(|(path, listed)| listed.files.iter().map(move |file| (path, file)));
     let file_count = files().count();
-    // Half of the slots stay free, so that a path is in its own slot or near.
-    let slots = ((file_count + directories.len()) * 2).next_power_of_two().max(2);
-    let first_channel = HEADER + slots * SLOT;
+    let catalogue = Catalogue::new(directories, input)?;
+    let paths = Slots::new(HEADER, file_count + directories.len());
+    let names = Slots::new(paths.end(), catalogue.values.len());
+    let first_channel = names.end();
     let first_directory = first_channel + input.channels.len() * CHANNEL;
     let first_file = first_directory + directories.len() * DIRECTORY;
     let end = first_file + file_count * FILE;
     let at = |first: usize, size: usize| (0u32..).map(move |nth| first as u32 + nth * size as u32);
     let mut layout = Layout {
         bytes: vec![0; end],
-        slots,
         files: files().map(|(path, (name, _))| path.join(name)).zip(at(first_file, FILE)).collect(),
         directories: directories.keys().map(PathBuf::as_path).zip(at(first_directory, DIRECTORY)).collect(),
         strings: HashMap::new(),
@@ -47,9 +47,9 @@ pub fn write(directories: &Directories, input: &Input<'_>) -> Option<Vec<u8>> {
         let flags = IS_DIRECTORY | if listed.is_live { LIVE } else { 0 };
         let count = listed.files.len() as u32;
         layout.put(at, &[start, len, flags, next_file, count, listed.channel as u32, hash]);
-        layout.slot(hash, at);
+        layout.slot(paths, hash, at);
         for (name, entry) in &listed.files {
-            layout.file(&path.join(name), entry);
+            layout.file(paths, &path.join(name), entry);
         }
         next_file += count * FILE as u32;
     }
@@ -59,16 +59,25 @@ pub fn write(directories: &Directories, input: &Input<'_>) -> Option<Vec<u8>> {
         let [start, len] = layout.string(directory.as_os_str().as_bytes());
         layout.put(at, &[start, len, glibc.map_or(0, |glibc| glibc.minor)]);
     }
+    for (name, values) in &catalogue.values {
+        let node: Vec<u32> =
+            layout.string(name).into_iter().chain([values.len() as u32]).chain(values.clone()).collect();
+        let node = layout.block(&bytes(&node));
+        layout.slot(names, hash(START, name), node);
+    }
+    let [list, list_len] = layout.string(&catalogue.declared);
     let length = u32::try_from(layout.bytes.len()).ok()?;
     layout.bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
-    let channels = input.channels.len() as u32;
-    let numbers = [length, input.machine, HEADER as u32, slots as u32, first_channel as u32, channels];
-    layout.put(MAGIC.len() as u32, &numbers);
+    let [paths, names] = [paths, names].map(|slots| [slots.start as u32, slots.count as u32]);
+    let channels = [first_channel as u32, input.channels.len() as u32];
+    let numbers = [[length, input.machine], paths, channels, names, [list, list_len]];
+    let numbers = numbers.into_iter().flatten().chain([catalogue.first_of_channel]);
+    layout.put(MAGIC.len() as u32, &numbers.collect::<Vec<_>>());
     Some(layout.bytes)
 }
 
 impl Layout<'_> {
-    fn file(&mut self, path: &Path, entry: &Entry) {
+    fn file(&mut self, slots: Slots, path: &Path, entry: &Entry) {
         let at = self.files[path];
         let path = path.as_os_str().as_bytes();
         let [start, len] = self.string(path);
@@ -78,13 +87,13 @@ impl Layout<'_> {
         let answers = self.list(answers, 2);
         let record = entry.record.as_ref().map_or(0, |record| self.block(record));
         self.put(at, &[start, len, entry.flags, list, answers, record]);
-        self.slot(hash(START, path), at);
+        self.slot(slots, hash(START, path), at);
     }
 
-    /// Enters a node for a path's hash.
-    fn slot(&mut self, hash: u32, node: u32) {
-        let slots = (hash as usize..).map(|slot| HEADER + (slot & (self.slots - 1)) * SLOT);
-        let free = slots.into_iter().find(|&at| self.bytes[at + 4..at + SLOT] == [0; 4]);
+    /// Enters a node for a hash.
+    fn slot(&mut self, slots: Slots, hash: u32, node: u32) {
+        let mut slots = (hash as usize..).map(|slot| slots.start + (slot & (slots.count - 1)) * SLOT);
+        let free = slots.find(|&at| self.bytes[at + 4..at + SLOT] == [0; 4]);
         self.put(free.expect("half of the slots are free") as u32, &[hash, node]);
     }
 
@@ -106,7 +115,7 @@ impl Layout<'_> {
             return 0;
         }
         let count = (numbers.len() / each) as u32;
-        self.block(&[count].into_iter().chain(numbers).flat_map(u32::to_le_bytes).collect::<Vec<_>>())
+        self.block(&bytes(&[vec![count], numbers].concat()))
     }
 
     /// Where these bytes are.
@@ -127,6 +136,67 @@ impl Layout<'_> {
     }
 }
 
+fn bytes(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// The slots of a table.
+#[derive(Clone, Copy)]
+struct Slots {
+    start: usize,
+    count: usize,
+}
+
+impl Slots {
+    /// Half of them stay free, so that what is entered is in its own slot or near.
+    fn new(start: usize, entered: usize) -> Self {
+        Self { start, count: (entered * 2).next_power_of_two().max(2) }
+    }
+
+    fn end(self) -> usize {
+        self.start + self.count * SLOT
+    }
+}
+
+/// What is declared, by name.
+#[derive(Default)]
+struct Catalogue {
+    declared: Vec<u8>,
+    /// The numbers of the entries that have a name.
+    values: BTreeMap<Vec<u8>, Vec<u32>>,
+    first_of_channel: u32,
+}
+
+impl Catalogue {
+    /// An empty one if something that is declared may change. `None` if the list is too long to be numbered.
+    fn new(directories: &Directories, input: &Input<'_>) -> Option<Self> {
+        let (mut catalogue, mut first_of_channel) = (Self::default(), None);
+        for entry in input.libraries {
+            if !catalogue.declared.is_empty() {
+                catalogue.declared.push(b':');
+            }
+            let (at, path) = (catalogue.declared.len(), entry.path());
+            catalogue.declared.extend(entry.bytes());
+            let listed = directories.get(path);
+            if listed.is_some_and(|listed| listed.channel > 0) {
+                first_of_channel.get_or_insert(at as u32);
+            }
+            let names = match listed.filter(|listed| !listed.is_live) {
+                Some(listed) => listed.files.keys().map(|name| (name.as_os_str(), Form::InDirectory)).collect(),
+                None => match (path.file_name(), path.parent().and_then(|directory| directories.get(directory))) {
+                    (Some(name), Some(listed)) if listed.files.contains_key(name) => vec![(name, Form::File)],
+                    _ => return Some(Self::default()),
+                },
+            };
+            for (name, form) in names {
+                catalogue.values.entry(name.as_bytes().into()).or_default().push(number(at, form)?);
+            }
+        }
+        catalogue.first_of_channel = first_of_channel.unwrap_or(u32::MAX);
+        Some(catalogue)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
@@ -137,6 +207,7 @@ mod tests {
 
     use super::*;
     use crate::channels::{Channel, Glibc};
+    use crate::declared::ListEntry;
     use crate::index::Listed;
 
     const MACHINE: u32 = 7;
@@ -183,8 +254,16 @@ mod tests {
             libraries: Vec::new(),
             glibc: Some(Glibc { directory: directory.map(PathBuf::from), minor }),
         };
+        let libraries = ["/s/b", "/s/a", "/s/bin/rpath"].map(|path| ListEntry::parse(path.as_ref()).unwrap());
         let channels = [channel(Some("/s/glibc"), 36), channel(None, 41)];
-        let input = Input { declared: &[], roots: &[], channels: &channels, store: Path::new("/s"), machine: MACHINE };
+        let input = Input {
+            libraries: &libraries,
+            declared: &[],
+            roots: &[],
+            channels: &channels,
+            store: Path::new("/s"),
+            machine: MACHINE,
+        };
         write(&directories, &input).unwrap()
     }
 
@@ -242,6 +321,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_declared_is_found_by_name() {
+        let bytes = index();
+        let index = Index::read(&bytes, MACHINE).unwrap();
+        assert_eq!(index.declared(), b"/s/b:/s/a:/s/bin/rpath");
+        assert_eq!(index.first_of_channel(), 5);
+        let values = |name: &str| index.values(name.as_bytes()).collect::<Vec<_>>();
+        assert_eq!(values("libx.so"), [0, 10]);
+        assert_eq!(values("libx.so.1"), [10]);
+        assert_eq!(values("rpath"), [21]);
+        assert!(values("link").is_empty() && values("").is_empty());
+    }
+
+    #[test]
     fn a_record_is_at_the_path_of_its_file() {
         let bytes = index();
         let index = Index::read(&bytes, MACHINE).unwrap();
@@ -274,6 +366,7 @@ mod tests {
                     }
                     let _ = file.library().map(|library| (library.defines(b"X_1"), library.need(0)));
                 }
+                assert!(index.values(b"libx.so").count() < whole.len());
                 for path in ["/s/a", "/s/b", "/run/lib"] {
                     let Some(directory) = index.directory(path.as_bytes()) else { continue };
                     assert!(directory.files().map(|file| file.name().len()).count() < whole.len());
