@@ -4,7 +4,8 @@
 //! newest whose glibc is not newer; and from others only what those lack. What is declared in no channel keeps its place:
 //! before them what is declared before the first of them, behind them all else.
 
-use crate::catalogue::{Candidate, Catalogue};
+use crate::catalogue::Catalogue;
+use crate::declared::Entry;
 use crate::gate;
 use crate::index::Channel;
 use crate::outcome::Unsure;
@@ -29,50 +30,45 @@ pub enum Rank {
 }
 
 /// What decides the order in a process. It is the same for all lookups.
-pub struct Order<'b> {
+pub struct Order {
     /// The offset of the first declared entry that is of a channel; beyond all of them if none is.
     first: usize,
-    own: Option<OwnGlibc<'b>>,
+    /// The glibc of this process, as a channel spells it; empty if none does.
+    own: &'static [u8],
     minor: Option<u32>,
 }
 
-impl<'b> Order<'b> {
-    /// Finds out which glibc the process has, if there are channels. Its path is put together in `directory`.
+impl Order {
+    /// Finds out which glibc the process has, if there are channels, and which of those that have the library is its own. The
+    /// path of the glibc is put together in `directory`.
     pub fn new<O: Objects, F: Files>(
         catalogue: &Catalogue<'_>,
         search: &mut Search<'_, O, F>,
-        directory: &'b mut PathBuf,
-    ) -> Result<Self, Unsure> {
-        let Some(first) = catalogue.first_of_channel() else {
-            return Ok(Self { first: usize::MAX, own: None, minor: None });
-        };
-        let minor = gate::minor(search);
-        match OwnGlibc::find(search, directory) {
-            Ok(own) => Ok(Self { first, own: Some(own), minor }),
-            Err(Unsure::Glibc) => Ok(Self { first, own: None, minor }),
-            Err(unsure) => Err(unsure),
-        }
-    }
-
-    /// The next candidate behind one with this rank and place, with its own.
-    pub fn next<'m>(
-        &self,
-        catalogue: &Catalogue<'m>,
-        files: &impl Files,
+        directory: &mut PathBuf,
         soname: &[u8],
-        last: Option<(Rank, usize)>,
-    ) -> Option<((Rank, usize), Candidate<'m>)> {
-        let ranked = catalogue.candidates(soname).map(|candidate| {
-            let at = candidate.entry.at;
-            let rank = if at < self.first { Rank::Before } else { self.rank(files.channel(candidate.entry.path)) };
-            ((rank, at), candidate)
-        });
-        ranked.filter(|(place, _)| last < Some(*place)).min_by_key(|(place, _)| *place)
+    ) -> Result<Self, Unsure> {
+        let mut order = Self { first: usize::MAX, own: b"", minor: None };
+        let Some(first) = catalogue.first_of_channel() else { return Ok(order) };
+        (order.first, order.minor) = (first, gate::minor(search));
+        match OwnGlibc::find(search, directory) {
+            Ok(own) => {
+                let channels = catalogue.candidates(soname).filter_map(|known| search.files.channel(known.entry.path));
+                let mut glibcs = channels.map(|channel| channel.glibc).filter(|glibc| !glibc.is_empty());
+                order.own = glibcs.find(|glibc| own.is(glibc)).unwrap_or_default();
+            }
+            Err(Unsure::Glibc) => {}
+            Err(unsure) => return Err(unsure),
+        }
+        Ok(order)
     }
 
-    fn rank(&self, channel: Option<Channel<'_>>) -> Rank {
-        let Some(Channel { glibc, minor }) = channel else { return Rank::Behind };
-        if !glibc.is_empty() && self.own.as_ref().is_some_and(|own| own.is(glibc)) {
+    /// The rank of a candidate.
+    pub fn rank(&self, files: &impl Files, entry: Entry<'_>) -> Rank {
+        if entry.at < self.first {
+            return Rank::Before;
+        }
+        let Some(Channel { glibc, minor }) = files.channel(entry.path) else { return Rank::Behind };
+        if !glibc.is_empty() && glibc == self.own {
             return Rank::Own;
         }
         let own = self.minor.unwrap_or(minor);

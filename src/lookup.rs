@@ -15,7 +15,7 @@
 
 use crate::brings;
 use crate::catalogue::{Candidate, Catalogue, Form};
-use crate::channel::{Order, Rank};
+use crate::channel::Order;
 use crate::environment::split_directory;
 use crate::family;
 use crate::gate::{self, Fit};
@@ -241,38 +241,54 @@ impl<'c, O: Objects> Choice<'c, O> {
         answer: &mut PathBuf,
         witness: &mut impl Witness,
     ) -> Result<bool, Unsure> {
-        let is_runtime = RUNTIME.iter().any(|prefix| self.soname.starts_with(prefix));
-        let mut best: Option<(Rank, Candidate<'_>, Fit)> = None;
+        let order = Order::new(catalogue, search, glibc, self.soname)?;
+        let mut best = None;
         let mut last = None;
-        loop {
-            let order = Order::new(catalogue, search, glibc)?;
-            let Some((place, candidate)) = order.next(catalogue, search.files, self.soname, last) else { break };
-            last = Some(place);
-            let (rank, _) = place;
-            // Another channel only has what those before it lack.
-            if best.is_some_and(|(channel, _, fit)| fit.is_sure && channel != rank) {
-                break;
-            }
-            let verdict = self.judge(candidate, search, glibc, answer)?;
-            witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
-            match verdict {
-                Ok(fit) if fit.is_sure && !is_runtime => return Ok(true),
-                Ok(fit) => {
-                    let order = |fit: Fit| (fit.is_sure, fit.definitions);
-                    if best.is_none_or(|(_, _, other)| order(fit) > order(other)) {
-                        best = Some((rank, candidate, fit));
-                    }
+        let of = |files: &F, candidate: &Candidate<'_>| order.rank(files, candidate.entry);
+        // Another channel only has what those before it lack.
+        while best.is_none_or(|(_, fit): (_, Fit)| !fit.is_sure)
+            && let ranks = catalogue.candidates(self.soname).map(|candidate| of(search.files, &candidate))
+            && let Some(rank) = ranks.filter(|rank| last < Some(*rank)).min()
+        {
+            last = Some(rank);
+            for candidate in catalogue.candidates(self.soname) {
+                if of(search.files, &candidate) != rank {
+                    continue;
                 }
-                Err(skip) => {
-                    self.has_unfit |= skip == Skip::Token;
-                    let says_more = |(_, other): &(_, Skip)| refusal::is_build(&skip) && !refusal::is_build(other);
-                    if refusal::explains(&skip) && self.refused.as_ref().is_none_or(says_more) {
-                        self.refused = Some((candidate, skip));
-                    }
+                let verdict = self.judge(candidate, search, glibc, answer)?;
+                witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
+                if self.take(candidate, verdict, &mut best) {
+                    return Ok(true);
                 }
             }
         }
-        Ok(best.and_then(|(_, candidate, _)| path_of(candidate, self.soname, answer)).is_some())
+        Ok(best.and_then(|(candidate, _)| path_of(candidate, self.soname, answer)).is_some())
+    }
+
+    /// Takes a verdict in. Whether no other candidate need be looked at.
+    fn take(
+        &mut self,
+        candidate: Candidate<'c>,
+        verdict: Result<Fit, Skip>,
+        best: &mut Option<(Candidate<'c>, Fit)>,
+    ) -> bool {
+        match verdict {
+            Ok(fit) => {
+                let order = |fit: Fit| (fit.is_sure, fit.definitions);
+                if best.is_none_or(|(_, other)| order(fit) > order(other)) {
+                    *best = Some((candidate, fit));
+                }
+                fit.is_sure && !RUNTIME.iter().any(|prefix| self.soname.starts_with(prefix))
+            }
+            Err(skip) => {
+                self.has_unfit |= skip == Skip::Token;
+                let says_more = |(_, other): &(_, Skip)| refusal::is_build(&skip) && !refusal::is_build(other);
+                if refusal::explains(&skip) && self.refused.as_ref().is_none_or(says_more) {
+                    self.refused = Some((candidate, skip));
+                }
+                false
+            }
+        }
     }
 
     /// Step 6: puts the text into `answer`. `None` if there is nothing to say, or no room for it.

@@ -164,7 +164,7 @@ impl Files for MadeUpFiles {
         Library::read(&self.read[known]).unwrap()
     }
 
-    fn channel(&self, entry: &[u8]) -> Option<Channel<'_>> {
+    fn channel(&self, entry: &[u8]) -> Option<Channel<'static>> {
         let (glibc, minor) = self.channels.get(std::str::from_utf8(entry).unwrap())?;
         Some(Channel { glibc: glibc.as_bytes(), minor: *minor })
     }

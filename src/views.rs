@@ -121,7 +121,7 @@ pub trait Files {
     fn library(&self, known: Self::Known) -> Library<'_>;
 
     /// The channel that a declared entry is of.
-    fn channel(&self, entry: &[u8]) -> Option<Channel<'_>>;
+    fn channel(&self, entry: &[u8]) -> Option<Channel<'static>>;
 
     /// What tells a file from all others that exist at the same time: its device and inode. `None` if there is none.
     fn identity(&mut self, path: &CStr) -> Option<[i128; 2]>;

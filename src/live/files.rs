@@ -122,7 +122,7 @@ impl Files for LiveFiles {
         library.unwrap_or_default()
     }
 
-    fn channel(&self, entry: &[u8]) -> Option<Channel<'_>> {
+    fn channel(&self, entry: &[u8]) -> Option<Channel<'static>> {
         self.indices()?.channel(entry)
     }
 

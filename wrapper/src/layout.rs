@@ -369,7 +369,7 @@ mod tests {
                 assert!(index.values(b"libx.so").count() < whole.len());
                 for path in ["/s/a", "/s/b", "/run/lib"] {
                     let Some(directory) = index.directory(path.as_bytes()) else { continue };
-                    assert!(directory.files().map(|file| file.name().len()).count() < whole.len());
+                    assert!(directory.files().filter(|file| file.name().len() < whole.len()).count() < whole.len());
                     let _ = index.channel(directory);
                 }
             }
