@@ -222,7 +222,7 @@ mod tests {
     fn strings_count_whole() {
         let rodata = segment(b"", b"/usr/lib64/\0");
         assert_eq!(read(&[&rodata, REST]), None, "lib64 is in the array alone");
-        for lib64 in [b"xlib64\0".as_slice(), b"lib64x\0", b"lib\064\0"] {
+        for lib64 in [b"xlib64\0".as_slice(), b"lib64x\0", b"lib\x0064\0"] {
             assert_eq!(read(&[&rodata, REST, lib64]), None);
         }
         for lib64 in [b"lib64".as_slice(), b"b\0lib64\0"] {

@@ -19,7 +19,7 @@ use rtld_loader::tokens::has_token;
 use crate::channels::Channel;
 use crate::closure::{Closure, directories};
 use crate::declared::ListEntry;
-use crate::layout;
+use crate::layout::{self, Directories, Entry, Listed};
 use crate::library_file::LibraryFiles;
 use crate::object_file::ObjectFile;
 use crate::progress::Progress;
@@ -39,34 +39,6 @@ pub struct Input<'i> {
     /// What the objects are for.
     pub machine: u32,
 }
-
-/// A file to be indexed.
-#[derive(Default)]
-pub struct Entry {
-    /// The directories that it searches.
-    pub directories: Vec<PathBuf>,
-    /// The sonames that it needs, with the path that ld.so finds for each in any case.
-    pub answers: BTreeMap<Vec<u8>, PathBuf>,
-    /// What `rtld_loader::library` is to know of it.
-    pub record: Option<Rc<[u8]>>,
-    /// See `rtld_loader::index`.
-    pub flags: u32,
-    pub(crate) needed: Vec<Vec<u8>>,
-}
-
-/// A directory, or what is declared in its stead.
-#[derive(Default)]
-pub struct Listed {
-    /// Its files by name.
-    pub files: BTreeMap<OsString, Entry>,
-    /// They may change, and are not known.
-    pub is_live: bool,
-    /// The number of its channel, from 1.
-    pub channel: usize,
-}
-
-/// All directories by path.
-pub type Directories = BTreeMap<PathBuf, Listed>;
 
 /// Makes an index of a closure, and of all that lies beside its files. `None` if nothing is to be known.
 pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
@@ -90,7 +62,7 @@ pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
         }
     }
     answer(&mut directories);
-    layout::write(&directories, input)
+    layout::write(&directories, input.libraries, input.channels, input.machine)
 }
 
 /// A directory that is to be looked into.

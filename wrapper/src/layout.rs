@@ -1,13 +1,45 @@
 //! The bytes of an index: see `rtld_loader::index`, which reads them. The same closure gives the same bytes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rtld_loader::catalogue::{Form, number};
 use rtld_loader::index::{CHANNEL, DIRECTORY, FILE, HEADER, IS_DIRECTORY, LIVE, MAGIC, SLOT, START, hash};
 
-use crate::index::{Directories, Entry, Input};
+use crate::channels::Channel;
+use crate::declared::ListEntry;
+
+/// A file to be indexed.
+#[derive(Default)]
+pub struct Entry {
+    /// The directories that it searches.
+    pub directories: Vec<PathBuf>,
+    /// What `rtld_loader::library` is to know of it.
+    pub record: Option<Rc<[u8]>>,
+    /// See `rtld_loader::index`.
+    pub flags: u32,
+    /// The sonames that it needs.
+    pub needed: Vec<Vec<u8>>,
+    /// Those of them that ld.so finds in any case, with the path.
+    pub answers: BTreeMap<Vec<u8>, PathBuf>,
+}
+
+/// A directory, or what is declared in its stead.
+#[derive(Default)]
+pub struct Listed {
+    /// Its files by name.
+    pub files: BTreeMap<OsString, Entry>,
+    /// They may change, and are not known.
+    pub is_live: bool,
+    /// The number of its channel, from 1.
+    pub channel: usize,
+}
+
+/// All directories by path.
+pub type Directories = BTreeMap<PathBuf, Listed>;
 
 /// The file that is being put together.
 struct Layout<'d> {
@@ -19,15 +51,21 @@ struct Layout<'d> {
     blocks: HashMap<Vec<u8>, u32>,
 }
 
-/// Writes an index. `None` if it were larger than its offsets reach.
-pub fn write(directories: &Directories, input: &Input<'_>) -> Option<Vec<u8>> {
+/// Writes an index of directories, for declared libraries, the channels that they are of, and objects of this machine. `None` if
+/// it were larger than its offsets reach.
+pub fn write(
+    directories: &Directories,
+    libraries: &[ListEntry],
+    channels: &[Channel],
+    machine: u32,
+) -> Option<Vec<u8>> {
     let files = || directories.iter().flat_map(|(path, listed)| listed.files.iter().map(move |file| (path, file)));
     let file_count = files().count();
-    let catalogue = Catalogue::new(directories, input)?;
+    let catalogue = Catalogue::new(directories, libraries)?;
     let paths = Slots::new(HEADER, file_count + directories.len());
     let names = Slots::new(paths.end(), catalogue.values.len());
     let first_channel = names.end();
-    let first_directory = first_channel + input.channels.len() * CHANNEL;
+    let first_directory = first_channel + channels.len() * CHANNEL;
     let first_file = first_directory + directories.len() * DIRECTORY;
     let end = first_file + file_count * FILE;
     let at = |first: usize, size: usize| (0u32..).map(move |nth| first as u32 + nth * size as u32);
@@ -53,7 +91,7 @@ pub fn write(directories: &Directories, input: &Input<'_>) -> Option<Vec<u8>> {
         }
         next_file += count * FILE as u32;
     }
-    for (channel, at) in input.channels.iter().zip(at(first_channel, CHANNEL)) {
+    for (channel, at) in channels.iter().zip(at(first_channel, CHANNEL)) {
         let glibc = channel.glibc.as_ref();
         let directory = glibc.and_then(|glibc| glibc.directory.as_deref()).unwrap_or(Path::new(""));
         let [start, len] = layout.string(directory.as_os_str().as_bytes());
@@ -69,8 +107,8 @@ pub fn write(directories: &Directories, input: &Input<'_>) -> Option<Vec<u8>> {
     let length = u32::try_from(layout.bytes.len()).ok()?;
     layout.bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
     let [paths, names] = [paths, names].map(|slots| [slots.start as u32, slots.count as u32]);
-    let channels = [first_channel as u32, input.channels.len() as u32];
-    let numbers = [[length, input.machine], paths, channels, names, [list, list_len]];
+    let channels = [first_channel as u32, channels.len() as u32];
+    let numbers = [[length, machine], paths, channels, names, [list, list_len]];
     let numbers = numbers.into_iter().flatten().chain([catalogue.first_of_channel]);
     layout.put(MAGIC.len() as u32, &numbers.collect::<Vec<_>>());
     Some(layout.bytes)
@@ -169,9 +207,9 @@ struct Catalogue {
 
 impl Catalogue {
     /// An empty one if something that is declared may change. `None` if the list is too long to be numbered.
-    fn new(directories: &Directories, input: &Input<'_>) -> Option<Self> {
+    fn new(directories: &Directories, libraries: &[ListEntry]) -> Option<Self> {
         let (mut catalogue, mut first_of_channel) = (Self::default(), None);
-        for entry in input.libraries {
+        for entry in libraries {
             if !catalogue.declared.is_empty() {
                 catalogue.declared.push(b':');
             }
@@ -199,16 +237,11 @@ impl Catalogue {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-    use std::rc::Rc;
-
     use rtld_loader::index::{Channel as Found, Index, LINK, Step, UNCERTAIN, UNSEARCHED};
     use rtld_loader::library::{Versioning, Writer};
 
     use super::*;
-    use crate::channels::{Channel, Glibc};
-    use crate::declared::ListEntry;
-    use crate::index::Listed;
+    use crate::channels::Glibc;
 
     const MACHINE: u32 = 7;
 
@@ -256,15 +289,7 @@ mod tests {
         };
         let libraries = ["/s/b", "/s/a", "/s/bin/rpath"].map(|path| ListEntry::parse(path.as_ref()).unwrap());
         let channels = [channel(Some("/s/glibc"), 36), channel(None, 41)];
-        let input = Input {
-            libraries: &libraries,
-            declared: &[],
-            roots: &[],
-            channels: &channels,
-            store: Path::new("/s"),
-            machine: MACHINE,
-        };
-        write(&directories, &input).unwrap()
+        write(&directories, &libraries, &channels, MACHINE).unwrap()
     }
 
     /// The steps of a search, as text.
