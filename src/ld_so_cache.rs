@@ -1,9 +1,10 @@
 //! ld.so.cache: the paths that it gives for a soname (elf/dl-cache.c, sysdeps/generic/dl-cache.h; ld.so.cache(5)).
 //!
-//! ld.so searches the sorted entries by halving and weighs hardware capabilities. We only ask whether any entry of
-//! the name is there for this kind of object, so all entries are walked: it stays right on a cache in any order.
+//! As ld.so does, we search the entries by halving: they are sorted, the largest name first. Among those of the name it
+//! weighs hardware capabilities; we only ask whether there is any for this kind of object.
 
-use core::ffi::CStr;
+use core::cmp::Ordering;
+use core::ffi::{CStr, c_char};
 
 /// The new format: its first bytes, and the bytes of its header and of an entry.
 const MAGIC_NEW: &[u8] = b"glibc-ld.so.cache1.1";
@@ -27,41 +28,54 @@ const FLAGS: u32 = if cfg!(target_arch = "x86_64") {
 /// The paths of a soname, in the cache's order. Damage ends the list.
 pub fn paths<'c>(cache: &'c [u8], soname: &'c [u8]) -> impl Iterator<Item = &'c CStr> {
     let Cache { entries, size, strings } = Cache::new(cache).unwrap_or(Cache { entries: b"", size: 1, strings: b"" });
-    entries.chunks_exact(size).filter_map(move |entry| {
-        // Both formats begin an entry with flags, key and value.
-        let string = |at: usize| strings.get(number(entry, at)? as usize..);
-        let key = string(4)?;
-        if number(entry, 0)? != FLAGS || !is_same(key, soname) {
+    // Both formats begin an entry with flags, key and value.
+    let string = move |entry, at| strings.get(number(entry, at)? as usize..);
+    let entry = move |nth: usize| entries.get(nth.checked_mul(size)?..)?.get(..size);
+    let order = move |nth| Some(order(soname, string(entry(nth)?, 4)?));
+    let (mut first, mut end) = (0usize, entries.len().checked_div(size).unwrap_or(0));
+    while first < end {
+        let middle = first.midpoint(end);
+        match order(middle) {
+            Some(Ordering::Less) => first = middle.saturating_add(1),
+            Some(Ordering::Equal | Ordering::Greater) => end = middle,
+            None => first = end,
+        }
+    }
+    let named = (first..).take_while(move |nth| order(*nth) == Some(Ordering::Equal)).filter_map(entry);
+    named.filter_map(move |entry| {
+        if number(entry, 0)? != FLAGS {
             return None;
         }
-        CStr::from_bytes_until_nul(string(8)?).ok()
+        CStr::from_bytes_until_nul(string(entry, 8)?).ok()
     })
 }
 
-/// Whether a key, which ends with a NUL, is this name. Digits are compared as numbers: libz.so.01 is libz.so.1
-/// (`_dl_cache_libcmp`).
-fn is_same(mut key: &[u8], mut name: &[u8]) -> bool {
+/// How a name compares with a key, which ends with a NUL. Digits are compared as numbers, and come behind all else:
+/// libz.so.01 is libz.so.1 (`_dl_cache_libcmp`).
+fn order(mut name: &[u8], mut key: &[u8]) -> Ordering {
     loop {
-        match (key.split_first(), name.split_first()) {
-            (Some((b'0'..=b'9', _)), Some((b'0'..=b'9', _))) => {
-                if take_number(&mut key) != take_number(&mut name) {
-                    return false;
-                }
+        let (one, other) = (name.first().copied().unwrap_or(0), key.first().copied().unwrap_or(0));
+        let order = match (one.is_ascii_digit(), other.is_ascii_digit()) {
+            (true, true) => take_number(&mut name).wrapping_sub(take_number(&mut key)).cmp(&0),
+            (true, false) => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            (false, false) if one == 0 || one != other => return (one as c_char).cmp(&(other as c_char)),
+            (false, false) => {
+                (name, key) = (name.get(1..).unwrap_or_default(), key.get(1..).unwrap_or_default());
+                Ordering::Equal
             }
-            (Some((0, _)), None) => return true,
-            (Some((one, rest_of_key)), Some((other, rest_of_name))) if one == other => {
-                (key, name) = (rest_of_key, rest_of_name);
-            }
-            _ => return false,
+        };
+        if order.is_ne() {
+            return order;
         }
     }
 }
 
 /// The number at the start, which is cut off. It wraps as ld.so's does.
-fn take_number(bytes: &mut &[u8]) -> u32 {
-    let mut number = 0u32;
+fn take_number(bytes: &mut &[u8]) -> i32 {
+    let mut number = 0i32;
     while let Some((digit @ b'0'..=b'9', rest)) = bytes.split_first() {
-        number = number.wrapping_mul(10).wrapping_add(u32::from(digit & 15));
+        number = number.wrapping_mul(10).wrapping_add(i32::from(digit & 15));
         *bytes = rest;
     }
     number
@@ -146,10 +160,12 @@ mod tests {
     #[test]
     fn by_name_and_kind_in_each_format() {
         let entries = [
+            (FLAGS, "libzz.so.1", "/lib/libzz.so.1"),
+            (FLAGS, "libz.so.10", "/lib/libz.so.10"),
             (FLAGS, "libz.so.1", "/lib/v3/libz.so.1"),
             (0x1, "libz.so.1", "/lib32/libz.so.1"),
             (FLAGS, "libz.so.1", "/lib/libz.so.1"),
-            (FLAGS, "libz.so.10", "/lib/libz.so.10"),
+            (FLAGS, "liba.so.1", "/lib/liba.so.1"),
         ];
         let mut both = old(&[]);
         both.resize(both.len().next_multiple_of(8), 0);
@@ -159,14 +175,29 @@ mod tests {
             assert_eq!(found(&cache, "libz.so"), [""; 0]);
             assert_eq!(found(&cache, "libz.so.010"), ["/lib/libz.so.10"]);
             assert_eq!(found(&cache, "libz.so.x"), [""; 0]);
+            for (name, path) in [("liba.so.1", "/lib/liba.so.1"), ("libzz.so.1", "/lib/libzz.so.1")] {
+                assert_eq!(found(&cache, name), [path]);
+            }
         }
     }
 
     #[test]
+    fn names_are_ordered_as_ld_so_does() {
+        let sorted = ["", "lib", "lib.so", "lib.so.", "lib.so.x", "lib.so.2", "lib.so.10", "lib2.so", "lib10.so"];
+        for (one, name) in sorted.iter().enumerate() {
+            for (other, key) in sorted.iter().enumerate() {
+                let key = [key.as_bytes(), b"\0/lib"].concat();
+                assert_eq!(order(name.as_bytes(), &key), one.cmp(&other), "{name} and {key:?}");
+            }
+        }
+        assert_eq!(order(b"lib.so.010", b"lib.so.10\0"), Ordering::Equal);
+    }
+
+    #[test]
     fn damage_is_the_end_of_the_list() {
-        for whole in [new, old].map(|make| make(&[(FLAGS, "liba.so", "/liba.so"), (FLAGS, "libb.so", "/libb.so")])) {
+        for whole in [new, old].map(|make| make(&[(FLAGS, "libb.so", "/libb.so"), (FLAGS, "liba.so", "/liba.so")])) {
             for len in 0..whole.len() {
-                assert!(found(&whole[..len], "libb.so").is_empty(), "{len}");
+                assert!(found(&whole[..len], "liba.so").is_empty(), "{len}");
             }
             let mut wild = whole;
             for byte in &mut wild[12..] {

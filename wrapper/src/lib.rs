@@ -1,9 +1,10 @@
 //! The host side: turns declared dependencies into an environment, a directory with the `replit-env` script in it.
 //!
-//! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, `static_tls` how much
-//! thread-local storage that has, `channels` which glibc its libraries are for (`library_file` reads them), and `index`
-//! what each of its objects will find (`layout` writes its bytes). `script` turns it all into shell text (`sh/` holds the parts that never change),
-//! `generate` writes the files. `print_env` prints what a script has set. `progress` shows who waits how far it is.
+//! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, `static_tls` how much thread-
+//! local storage that has, `channels` which glibc its libraries are for (`library_file` reads them), and `index` what
+//! each of its objects will find (`layout` writes its bytes). `script` turns it all into shell text (`sh/` holds the
+//! parts that never change), `generate` writes the files. `print_env` prints what a script has set. `progress` shows
+//! who waits how far it is.
 #![deny(unsafe_code)]
 
 mod channels;
