@@ -60,6 +60,11 @@ pub fn hash(before: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(before, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
+/// Whether a library may be asked for by this name: then an index has each file of that name, whatever it is.
+pub fn is_listed(name: &[u8]) -> bool {
+    name.windows(3).any(|three| three == b".so")
+}
+
 /// An index, in borrowed bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Index<'i> {

@@ -75,11 +75,14 @@ impl LiveFiles {
         self.indices.set(indices);
     }
 
-    /// A library whose record is in an index.
-    fn find_in_index(&self, path: &CStr) -> Option<Known> {
-        let (index, file) = self.indices()?.file(path.to_bytes())?;
+    /// What an index says of a library: that it has its record, or that there is no such file.
+    fn find_in_index(&self, path: &CStr) -> Option<Result<Known, Skip>> {
+        let (indices, path) = (self.indices()?, path.to_bytes());
+        let Some((index, file)) = indices.file(path) else {
+            return indices.lacks(path).then_some(Err(Skip::Missing));
+        };
         file.library()?;
-        Some(Known::Indexed(u8::try_from(index).ok()?, file.offset()?))
+        Some(Ok(Known::Indexed(u8::try_from(index).ok()?, file.offset()?)))
     }
 }
 
@@ -107,7 +110,7 @@ impl Files for LiveFiles {
 
     fn examine(&mut self, path: &CStr) -> Result<Result<Known, Skip>, Unsure> {
         match self.find_in_index(path) {
-            Some(known) => Ok(Ok(known)),
+            Some(known) => Ok(known),
             None => Ok(self.libraries.examine(path)?.map(Known::Read)),
         }
     }

@@ -16,7 +16,8 @@ use rustix::io::retry_on_intr;
 use super::memory;
 use super::open::OPEN;
 use crate::candidate::TARGET;
-use crate::index::{Channel, Directory, File, Index};
+use crate::environment::split_directory;
+use crate::index::{Channel, Directory, File, Index, is_listed};
 use crate::path::PathBuf;
 
 /// The most index files that are used: as many as environments are nested.
@@ -104,6 +105,12 @@ impl Indices {
     pub fn directory(&self, path: &[u8]) -> Option<Directory<'static>> {
         let (_, directory) = self.first(|index| index.directory(path).filter(|directory| !directory.is_live()))?;
         Some(directory)
+    }
+
+    /// Whether there is no file at a path whose directory has no other that may be asked for.
+    pub fn lacks(&self, path: &[u8]) -> bool {
+        split_directory(path).is_some_and(|(directory, name)| is_listed(name) && self.directory(directory).is_some())
+            && self.file(path).is_none()
     }
 
     /// The channel of a declared entry.

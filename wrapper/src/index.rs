@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use rtld_loader::hwcaps::is_subdirectory;
-use rtld_loader::index::{LINK, ORIGIN, UNCERTAIN, UNSEARCHED};
+use rtld_loader::index::{LINK, ORIGIN, UNCERTAIN, UNSEARCHED, is_listed};
 use rtld_loader::tokens::has_token;
 
 use crate::channels::Channel;
@@ -155,7 +155,7 @@ impl<'i> Collector<'i> {
                 listed.extend(self.entry(&path, is_declared).map(|entry| (name, entry)));
             } else if is_subdirectory(name.as_bytes()) {
                 below.push((path, DEPTH));
-            } else if is_asked_for(&name) {
+            } else if is_listed(name.as_bytes()) {
                 // ld.so stops there.
                 listed.insert(name, unknown());
             }
@@ -176,12 +176,12 @@ impl<'i> Collector<'i> {
 
     /// What is known of a file. `None` for one that nobody asks for.
     fn entry(&mut self, path: &Path, is_declared: bool) -> Option<Entry> {
-        let is_asked_for = is_asked_for(path.file_name()?);
+        let is_listed = is_listed(path.file_name()?.as_bytes());
         let is_program = || fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0);
-        if !is_asked_for && !is_declared && !is_program() {
+        if !is_listed && !is_declared && !is_program() {
             return None;
         }
-        let uncertain = || is_asked_for.then(unknown);
+        let uncertain = || is_listed.then(unknown);
         // A link to nothing, or out of the store, may lead to another file tomorrow.
         let store = self.input.store;
         let Some(real) = path.canonicalize().ok().filter(|real| real.starts_with(store) && real.is_file()) else {
@@ -245,11 +245,6 @@ const DEPTH: usize = 4;
 /// The names in a directory.
 fn names(directory: &Path) -> impl Iterator<Item = OsString> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|file| file.file_name())
-}
-
-/// Whether a library may be asked for by this name.
-fn is_asked_for(name: &OsStr) -> bool {
-    name.as_bytes().windows(3).any(|three| three == b".so")
 }
 
 /// Whether a path is the same as bytes, which ld.so compares, and as components, which are compared here.
