@@ -14,7 +14,7 @@
 }:
 let
   output = package: package.lib or package.out;
-  others = [ "bash" "dejavu_fonts" "dnsutils" "gcc-unwrapped" "glibc" "python3" "redis" ];
+  others = [ "bash" "dejavu_fonts" "dnsutils" "gcc-unwrapped" "glibc" "python3" "redis" ] ++ lock.bench;
   libraries = lib.filter (name: !(lib.elem name others)) (builtins.attrNames lock.attributes);
 in
 pkgs.writeText "channel-${lock.channel}.json" (
@@ -33,7 +33,8 @@ pkgs.writeText "channel-${lock.channel}.json" (
       dnsutils = "${pkgs.dnsutils}";
       openssl = "${pkgs.openssl.bin}";
       redis = "${pkgs.redis}";
-    };
+    }
+    // lib.genAttrs lock.bench (name: "${pkgs.${name}}");
     fonts = "${pkgs.dejavu_fonts}/share/fonts";
     libraries =
       lib.genAttrs libraries (name: "${output pkgs.${name}}")

@@ -5,6 +5,7 @@ use suite::manifest::Manifest;
 use suite::{calls, counts, instructions};
 use xshell::Shell;
 
+use crate::channels::Set;
 use crate::{channels, manifest, setup, step};
 
 /// Prints the figures of every channel, or of `channel` alone. More instructions than there may be are an error; the
@@ -12,7 +13,7 @@ use crate::{channels, manifest, setup, step};
 pub fn run(sh: &Shell, channel: Option<&str>) -> Result<()> {
     setup::run(sh)?;
     setup::install(sh, &["valgrind"])?;
-    let bed = channels::make(sh)?;
+    let bed = channels::make(sh, Set::Bench)?;
     let manifest = manifest::make(sh, &bed, channel)?;
     let manifest = Manifest::load(&manifest, bed.directory.join("objects"))?;
     step::say("Counting …");

@@ -13,10 +13,20 @@ use crate::lock::{Lock, Toolchain};
 use crate::nix::Nix;
 use crate::{apt, step};
 
+/// Which packages the channels have.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub enum Set {
+    /// Those that tests need.
+    Tests,
+    /// The bench's programs, too.
+    Bench,
+}
+
 /// Where the test bed is.
 pub struct TestBed {
     /// target/testbed
     pub directory: PathBuf,
+    set: Set,
     /// The releases, newest first.
     pub channels: Vec<Release>,
     /// The machine's Rust, which Nix builds with.
@@ -37,14 +47,27 @@ pub struct Channel {
 }
 
 impl TestBed {
+    /// What belongs to this set of packages alone.
+    pub fn of_set(&self) -> PathBuf {
+        match self.set {
+            Set::Tests => self.directory.clone(),
+            Set::Bench => self.directory.join("bench"),
+        }
+    }
+
     /// The stand-in nixpkgs of a channel.
     pub fn nixpkgs(&self, channel: &str) -> PathBuf {
-        self.directory.join(channel).join("nixpkgs")
+        self.of_set().join(channel).join("nixpkgs")
     }
 
     /// What a channel says of itself for the manifest; also the link that keeps its store paths.
     pub fn description(&self, channel: &str) -> PathBuf {
-        self.directory.join(channel).join("channel.json")
+        self.of_set().join(channel).join("channel.json")
+    }
+
+    /// What a channel was made of.
+    fn stamp(&self, channel: &str) -> PathBuf {
+        self.of_set().join(channel).join("stamp")
     }
 
     /// A channel, as its description has it.
@@ -61,12 +84,14 @@ impl TestBed {
 }
 
 /// Makes what is missing of the channels.
-pub fn make(sh: &Shell) -> Result<TestBed> {
+pub fn make(sh: &Shell, set: Set) -> Result<TestBed> {
     let started = Instant::now();
     let sources = sh.current_dir().join("tests/channels");
     let data = Data::read(&sources.join("channels.toml"))?;
+    let data = if set == Set::Bench { data.with_bench() } else { data };
     let bed = TestBed {
         directory: sh.current_dir().join("target/testbed"),
+        set,
         channels: data.releases.clone(),
         toolchain: toolchain(sh)?,
     };
@@ -77,8 +102,7 @@ pub fn make(sh: &Shell) -> Result<TestBed> {
     let stamp = stamp(sh, &sources, &bed.toolchain)?;
     let is_stale = |release: &&Release| {
         // The link is dangling when its store path was collected.
-        !bed.description(&release.name).exists()
-            || sh.read_file(bed.directory.join(&release.name).join("stamp")).ok().as_ref() != Some(&stamp)
+        !bed.description(&release.name).exists() || sh.read_file(bed.stamp(&release.name)).ok().as_ref() != Some(&stamp)
     };
     let stale: Vec<&Release> = data.releases.iter().filter(is_stale).collect();
     if stale.is_empty() {
@@ -116,12 +140,13 @@ impl Maker<'_> {
         let sh = Shell::new()?;
         sh.change_dir(&self.root);
         self.make_in(&sh, release).with_context(|| format!("channel {}", release.name))?;
-        sh.write_file(self.bed.directory.join(&release.name).join("stamp"), &self.stamp)?;
+        sh.write_file(self.bed.stamp(&release.name), &self.stamp)?;
         Ok(())
     }
 
     fn make_in(&self, sh: &Shell, release: &Release) -> Result<()> {
         let name = &release.name;
+        // Both sets have most packages in common.
         let apt = self.bed.directory.join(name).join("apt");
         let left_out = &self.data.left_out.packages;
         let downloads = apt::download(sh, &apt, &self.mirror, release, &self.data.wanted(), left_out)?;

@@ -20,6 +20,8 @@ pub struct Data {
     pub attributes: BTreeMap<String, Attribute>,
     /// Packages that share the store path of the one that they are listed under.
     pub merged: BTreeMap<String, Vec<String>>,
+    /// What the bench has besides.
+    pub bench: Bench,
     /// Links to add to a package.
     pub links: BTreeMap<String, BTreeMap<String, String>>,
     /// Dependencies that are taken for installed.
@@ -76,6 +78,16 @@ impl Attribute {
     }
 }
 
+/// Packages for the bench alone.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bench {
+    /// As those of [`Data`].
+    pub attributes: BTreeMap<String, Attribute>,
+    /// As those of [`Data`].
+    pub merged: BTreeMap<String, Vec<String>>,
+}
+
 /// Dependencies that are taken for installed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +101,18 @@ impl Data {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// The same with the bench's packages among the others.
+    pub fn with_bench(mut self) -> Self {
+        self.attributes.extend(self.bench.attributes.clone());
+        self.merged.extend(self.bench.merged.clone());
+        self
+    }
+
+    /// Whether this package is there for the bench alone.
+    pub fn is_for_bench(&self, attribute: &str) -> bool {
+        self.bench.attributes.contains_key(attribute)
     }
 
     /// The packages to ask apt for. Names with a `*` only say where to put what comes along anyway.
@@ -137,6 +161,16 @@ mod tests {
         assert!(wanted.contains(&"libcairo2".to_owned()));
         assert!(wanted.contains(&"libgomp1".to_owned()));
         assert!(wanted.iter().all(|name| !name.contains('*')));
+    }
+
+    #[test]
+    fn the_benchs_packages_are_there_only_for_it() {
+        let has = |data: &Data| data.wanted().contains(&"libvips-tools".to_owned());
+        assert!(!has(&data()));
+        let data = data().with_bench();
+        assert!(has(&data));
+        assert!(data.is_for_bench("vips") && !data.is_for_bench("cairo"));
+        assert_eq!(data.path_of("imagemagick-7.q16"), "imagemagick");
     }
 
     #[test]

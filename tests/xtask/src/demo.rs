@@ -7,14 +7,14 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use xshell::Shell;
 
-use crate::channels::Channel;
+use crate::channels::{Channel, Set};
 use crate::flake::Flake;
 use crate::{channels, setup};
 
 /// Runs `command` twice in `directory` and returns the second one's exit code.
 pub fn run(sh: &Shell, directory: &Path, command: &[String]) -> Result<ExitCode> {
     setup::run(sh)?;
-    let bed = channels::make(sh)?;
+    let bed = channels::make(sh, Set::Tests)?;
     let name = &bed.channels.first().context("there is a channel")?.name;
     let channel = bed.channel(name)?;
     let flake = Flake::new(sh, &bed, name)?;

@@ -21,6 +21,8 @@ pub struct Lock {
     toolchain: Toolchain,
     /// By attribute: outputs, the default one first.
     attributes: BTreeMap<String, Vec<BTreeMap<String, String>>>,
+    /// Those of the attributes that are for the bench.
+    bench: Vec<String>,
     /// Store paths by name: those that the attributes lead to.
     packages: BTreeMap<String, Package>,
 }
@@ -89,6 +91,7 @@ impl Lock {
             let is_stated = libc.version.starts_with(&format!("{}-", release.glibc));
             ensure!(is_stated, "{} has glibc {}, not {}", release.name, libc.version, release.glibc);
         }
+        let bench = attributes.keys().filter(|attribute| data.is_for_bench(attribute)).cloned().collect();
         let directory = |pattern: &String| pattern.replace("{triplet}", &architecture.triplet);
         Ok(Self {
             channel: release.name.clone(),
@@ -99,6 +102,7 @@ impl Lock {
             default_directories: data.ld_so.default_directories.iter().map(directory).collect(),
             toolchain: toolchain.clone(),
             attributes,
+            bench,
             packages,
         })
     }
@@ -156,6 +160,10 @@ mod tests {
 
     /// The lock of one attribute, `a`, for `package`.
     fn lock(package: &str, debs: &[Deb]) -> Result<Lock> {
+        lock_of(debs, data(package)?)
+    }
+
+    fn data(package: &str) -> Result<Data> {
         let data = toml::from_str(&format!(
             r#"
             releases = []
@@ -163,14 +171,28 @@ mod tests {
             architectures = {{}}
             attributes.a = "{package}"
             merged.b = ["b-part"]
+            bench = {{ attributes.bench = "b", merged = {{}} }}
             links.b = {{ "bin/b" = "b1" }}
             left_out.packages = []
             "#
         ))?;
+        Ok(data)
+    }
+
+    fn lock_of(debs: &[Deb], data: Data) -> Result<Lock> {
         let release = Release { name: "release".to_owned(), glibc: "2.0".to_owned() };
         let architecture = Architecture { triplet: "t".to_owned(), interpreter: "ld.so".to_owned() };
         let toolchain = Toolchain { path: String::new(), version: String::new() };
         Lock::new(&data, &release, &architecture, &toolchain, debs)
+    }
+
+    #[test]
+    fn what_is_for_the_bench_is_named() {
+        let debs = [deb("a", &[], &[]), deb("b", &[], &[])];
+        assert!(lock("a", &debs).unwrap().bench.is_empty());
+        let lock = lock_of(&debs, data("a").unwrap().with_bench()).unwrap();
+        assert_eq!(lock.bench, ["bench"]);
+        assert!(lock.packages.contains_key("b"));
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Build { out } => build::run(&sh, &called_from.join(out))?,
         Chore::Channels => {
             setup::run(&sh)?;
-            let bed = channels::make(&sh)?;
+            let bed = channels::make(&sh, channels::Set::Tests)?;
             let manifest = manifest::write(&sh, &bed, &root.join("target/dist"), None)?;
             println!("{}", manifest.display());
         }

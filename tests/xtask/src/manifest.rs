@@ -44,7 +44,7 @@ pub fn write(sh: &Shell, bed: &TestBed, dist: &Path, channel: Option<&str>) -> R
         channels: chosen.map(|release| describe(&release.name)).collect::<Result<_>>()?,
     };
     anyhow::ensure!(!manifest.channels.is_empty(), "there is no such channel: {}", channel.unwrap_or_default());
-    let file = bed.directory.join("manifest.json");
+    let file = bed.of_set().join("manifest.json");
     sh.write_file(&file, serde_json::to_vec_pretty(&manifest)?)?;
     Ok(file)
 }

@@ -5,12 +5,13 @@ use suite::manifest::Manifest;
 use suite::matrix;
 use xshell::Shell;
 
+use crate::channels::Set;
 use crate::{channels, manifest, setup, step};
 
 /// Prints a table for each way; fails if our auditor's is not as it must be.
 pub fn run(sh: &Shell) -> Result<()> {
     setup::run(sh)?;
-    let bed = channels::make(sh)?;
+    let bed = channels::make(sh, Set::Tests)?;
     let manifest = manifest::make(sh, &bed, None)?;
     step::say("Drawing …");
     let manifest = Manifest::load(&manifest, bed.directory.join("objects"))?;

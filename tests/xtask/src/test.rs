@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
-use crate::channels::TestBed;
+use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
 use crate::{channels, manifest, panics, setup, step};
 
@@ -37,7 +37,7 @@ enum Part {
 /// Runs the tests; the first step that fails ends it.
 pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     setup::run(sh)?;
-    let bed = channels::make(sh)?;
+    let bed = channels::make(sh, Set::Tests)?;
     let runs = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     if runs(Part::Cargo) {
         cargo(sh)?;
