@@ -59,7 +59,8 @@ fn nanoseconds(run: &Run) -> Result<f64> {
     outcome.runs()?.stdout.trim().parse().context("the program prints a number")
 }
 
-fn middle(mut taken: Vec<f64>) -> f64 {
+/// The middle one of some figures.
+pub(crate) fn middle(mut taken: Vec<f64>) -> f64 {
     taken.sort_by(f64::total_cmp);
     taken[taken.len() / 2]
 }

@@ -22,6 +22,9 @@ const LIMIT_SINCE: (u32, u32) = (2, 35);
 /// An auditor that does nothing.
 pub const IDLE: &str = "unsigned la_version(unsigned version) { return version; }\n";
 
+/// callgrind itself, which is a static program and so runs in any view; each machine has one of them.
+const CALLGRIND: [&str; 2] = ["callgrind-amd64-linux", "callgrind-arm64-linux"];
+
 /// What of a channel's libraries is declared. Python does not need any of them itself,
 const DECLARED: [&str; 2] = ["cairo", "libstdcxx"];
 /// but this one, and finds it without us: the auditor goes ld.so's way to see that.
@@ -49,13 +52,14 @@ impl Instructions {
         let declared: Vec<PathBuf> = DECLARED.into_iter().filter_map(lib).collect();
         let needed: Vec<PathBuf> = declared.iter().cloned().chain(lib(NEEDED)).collect();
         ensure!(needed.len() > declared.len(), "the manifest names no {NEEDED}");
+        let plain = bed.run(&bed.channel.python).args(["-c", "pass"]).env("PYTHONHASHSEED", "0");
         // A python that finds no compiled modules compiles them, and keeps them for the next.
-        let plain = bed.run(bed.manifest.tool("valgrind.bin")?).env("PYTHONPYCACHEPREFIX", bed.path("compiled"));
-        Profile::take(bed, plain.clone())?;
+        let plain = plain.env("PYTHONPYCACHEPREFIX", bed.path("compiled"));
+        Profile::take(bed, &plain)?;
 
-        let without = Profile::take(bed, plain.clone())?;
+        let without = Profile::take(bed, &plain)?;
         let added = |run: Run| -> Result<f64> {
-            let with = Profile::take(bed, run)?;
+            let with = Profile::take(bed, &run)?;
             let added = with.linking.checked_sub(without.linking).context("an auditor saves instructions")?;
             Ok(added as f64 * 100.0 / without.total as f64)
         };
@@ -79,21 +83,26 @@ impl Instructions {
 
 /// What callgrind says of one run.
 #[derive(Debug, PartialEq)]
-struct Profile {
+pub struct Profile {
     /// All instructions.
-    total: u64,
+    pub total: u64,
     /// Those of ld.so and of the auditor.
-    linking: u64,
+    pub linking: u64,
 }
 
 impl Profile {
-    /// Runs `python3 -c pass` with the variables of `valgrind`.
-    fn take(bed: &Bed, valgrind: Run) -> Result<Profile> {
+    /// Starts a program in callgrind.
+    pub fn take(bed: &Bed, run: &Run) -> Result<Profile> {
+        let callgrind = CALLGRIND.iter().find_map(|tool| bed.manifest.tool(tool).ok());
+        let callgrind = callgrind.with_context(|| format!("the manifest names none of {CALLGRIND:?}"))?;
+        let directory = callgrind.parent().context("a tool has a directory")?;
         let out = bed.path("callgrind.out");
         let to = format!("--callgrind-out-file={}", out.display());
         // Names and places in full: the file is read below.
         let options = ["--quiet", "--tool=callgrind", "--compress-strings=no", "--compress-pos=no", &to];
-        let run = valgrind.env("PYTHONHASHSEED", "0").args(options).arg(&bed.channel.python).args(["-c", "pass"]);
+        // The tool expects to have been started by valgrind.
+        let run = run.through(callgrind, options).env("VALGRIND_LAUNCHER", callgrind);
+        let run = if bed.view == View::Nix { run.bind(directory, directory) } else { run };
         run.plain()?.runs()?;
         let linking = [&bed.channel.interpreter, &bed.manifest.auditor, &bed.path("libidle.so")];
         // ld.so may be known under the name of a link.

@@ -6,6 +6,7 @@
 
 pub mod bed;
 pub mod calls;
+pub mod closure;
 pub mod counts;
 pub mod damage;
 pub mod dynamic;
@@ -16,4 +17,8 @@ pub mod object;
 pub mod outcome;
 pub mod process;
 pub mod run;
+pub mod starts;
 pub mod trace;
+pub mod turns;
+pub mod ways;
+pub mod workloads;

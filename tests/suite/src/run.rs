@@ -1,6 +1,7 @@
 //! Starting a program in a view, without and with the auditor.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,10 +13,15 @@ use crate::bed::Bed;
 use crate::manifest::View;
 use crate::outcome::Outcome;
 use crate::process;
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 
 /// Longer than any trial takes on a busy machine; a program that waits for a FIFO would take for ever.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// The same for a start where each of many thousand calls is held up.
+const DELAYED_TIME_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long a call that names a file is held up, as by a round trip to a file server.
+pub const DELAY: Duration = Duration::from_millis(1);
 
 /// One way to start a program. Its environment holds only what is said here.
 #[derive(Clone)]
@@ -28,7 +34,15 @@ pub struct Run<'b> {
     working_directory: PathBuf,
     proc: bool,
     default_directories: bool,
-    tracer: Option<PathBuf>,
+    tracer: Option<Tracer>,
+    time_limit: Duration,
+}
+
+/// strace, and what it is told besides.
+#[derive(Clone)]
+struct Tracer {
+    log: PathBuf,
+    options: Vec<String>,
 }
 
 impl<'b> Run<'b> {
@@ -43,6 +57,7 @@ impl<'b> Run<'b> {
             proc: true,
             default_directories: true,
             tracer: None,
+            time_limit: TIME_LIMIT,
         }
     }
 
@@ -109,12 +124,42 @@ impl<'b> Run<'b> {
         self.clone().env("LD_AUDIT", &self.bed.manifest.auditor)
     }
 
+    /// The same start by another program, which gets `options` before it.
+    pub fn through<A: AsRef<OsStr>>(&self, other: &Path, options: impl IntoIterator<Item = A>) -> Run<'b> {
+        let run = Run { program: other.into(), arguments: Vec::new(), ..self.clone() };
+        run.args(options).arg(&self.program).args(&self.arguments)
+    }
+
     /// Runs it as it is and notes its system calls.
     pub fn traced(&self) -> Result<Trace> {
         let log = self.bed.path("strace");
-        let run = Run { tracer: Some(log.clone()), ..self.clone() };
+        let tracer = Some(Tracer { log: log.clone(), options: Vec::new() });
+        let run = Run { tracer, ..self.clone() };
         run.outcome("traced")?;
         Trace::read(&log, &self.program)
+    }
+
+    /// Runs it as it is, holds up every call that names a file by [`DELAY`], and says how long it took.
+    pub fn delayed(&self) -> Result<Duration> {
+        let log = self.bed.path("strace");
+        let inject = format!("--inject=%file:delay_enter={}", DELAY.as_micros());
+        // Other calls are not even looked at, and go at their own speed.
+        let options = ["-ttt", "--seccomp-bpf", "--trace=%file", &inject].map(String::from).into();
+        let tracer = Some(Tracer { log: log.clone(), options });
+        let run = Run { tracer, time_limit: DELAYED_TIME_LIMIT, ..self.clone() };
+        run.outcome("delayed")?.runs()?;
+        trace::duration(&log, &self.program)
+    }
+
+    /// Its command line and its environment, each entry ended by a NUL.
+    pub(crate) fn lists(&self) -> [Vec<u8>; 2] {
+        let list = |entries: &[OsString]| -> Vec<u8> {
+            entries.iter().flat_map(|entry| entry.as_bytes().iter().copied().chain([0])).collect()
+        };
+        let words: Vec<OsString> =
+            [self.program.clone().into()].into_iter().chain(self.arguments.iter().cloned()).collect();
+        let environment: Vec<OsString> = self.environment.iter().map(|(name, value)| assignment(name, value)).collect();
+        [list(&words), list(&environment)]
     }
 
     fn outcome(&self, how: &str) -> Result<Outcome> {
@@ -122,7 +167,7 @@ impl<'b> Run<'b> {
         let mut command = self.command()?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = process::start(&mut command)?;
-        let output = child.controlled_with_output().time_limit(TIME_LIMIT).terminate_for_timeout().wait()?;
+        let output = child.controlled_with_output().time_limit(self.time_limit).terminate_for_timeout().wait()?;
         Ok(Outcome::new(output.with_context(|| format!("{what} hangs"))?, what))
     }
 
@@ -130,9 +175,10 @@ impl<'b> Run<'b> {
     pub fn command(&self) -> Result<Command> {
         let mut words = Vec::new();
         let sandbox = self.sandbox()?;
-        if let Some(log) = &self.tracer {
+        if let Some(Tracer { log, options }) = &self.tracer {
             let strace = self.bed.manifest.tool("strace")?;
             words.extend([strace.into(), "-f".into(), "-o".into(), log.into()]);
+            words.extend(options.iter().map(OsString::from));
             // strace itself is a program that the auditor must not be counted in.
             if sandbox.is_none() {
                 for (name, value) in &self.environment {

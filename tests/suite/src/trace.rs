@@ -1,7 +1,8 @@
 //! The system calls of one process, as strace saw them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -48,10 +49,55 @@ impl Trace {
         Some(Trace { calls })
     }
 
+    /// The libraries and modules that were opened, in order.
+    pub fn loaded(&self) -> Vec<PathBuf> {
+        let opened = self.opens().filter(|(_, result)| result.starts_with(|first: char| first.is_ascii_digit()));
+        opened.map(|(file, _)| PathBuf::from(file)).collect()
+    }
+
+    /// How often a library or a module was not where it was looked for.
+    pub fn failed_opens(&self) -> usize {
+        self.opens().filter(|(_, result)| result.starts_with("-1")).count()
+    }
+
+    /// What was opened by the name of a library, and what came of it.
+    fn opens(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.calls.iter().filter_map(|call| {
+            let rest = call.strip_prefix("openat(AT_FDCWD, \"")?;
+            let (file, rest) = rest.split_once('"')?;
+            let name = file.rsplit('/').next()?;
+            let numbered = |(_, rest): (&str, &str)| rest.starts_with(|first: char| first.is_ascii_digit());
+            let is_library = name.ends_with(".so") || name.rsplit_once(".so.").is_some_and(numbered);
+            let (_, result) = rest.rsplit_once(" = ")?;
+            is_library.then_some((file, result))
+        })
+    }
+
     /// How many calls there were.
     pub fn count(&self) -> usize {
         self.calls.len()
     }
+}
+
+/// How long `program` ran, as strace's log with times says. It must have come to a good end.
+pub(crate) fn duration(log: &Path, program: &Path) -> Result<Duration> {
+    let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+    parse_duration(&String::from_utf8_lossy(&text), program)
+        .with_context(|| format!("{} did not start and end well", program.display()))
+}
+
+fn parse_duration(text: &str, program: &Path) -> Option<Duration> {
+    let start = format!("execve(\"{}\"", program.display());
+    let lines = || {
+        text.lines().filter_map(|line| {
+            let (pid, rest) = line.split_once(' ')?;
+            let (time, call) = rest.trim_start().split_once(' ')?;
+            Some((pid, time.parse::<f64>().ok()?, call.trim_start()))
+        })
+    };
+    let (pid, started, _) = lines().find(|(_, _, call)| call.starts_with(&start))?;
+    let (_, ended, _) = lines().find(|(other, _, call)| *other == pid && *call == "+++ exited with 0 +++")?;
+    Duration::try_from_secs_f64(ended - started).ok()
 }
 
 #[cfg(test)]
@@ -89,6 +135,34 @@ mod tests {
         );
         assert_ne!(interrupted, LOG);
         assert_eq!(Trace::parse(&interrupted, Path::new("/tmp/main")).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn libraries_are_told_from_other_files() {
+        let calls = [
+            r#"openat(AT_FDCWD, "/etc/ld.so.cache", O_RDONLY|O_CLOEXEC) = -1 ENOENT (No such file or directory)"#,
+            r#"openat(AT_FDCWD, "/a/libz.so.1", O_RDONLY|O_CLOEXEC) = -1 ENOENT (No such file or directory)"#,
+            r#"openat(AT_FDCWD, "/b/libz.so.1", O_RDONLY|O_CLOEXEC) = 3"#,
+            r#"openat(AT_FDCWD, "/b/a.so.d", O_RDONLY|O_DIRECTORY) = 3"#,
+            r#"openat(AT_FDCWD, "/b/_ssl.so", O_RDONLY|O_CLOEXEC) = 4"#,
+            r#"openat(AT_FDCWD, "/b", O_RDONLY|O_DIRECTORY) = 3"#,
+            r#"readlink("/b/libz.so.1", 0x1, 9) = -1 EINVAL (Invalid argument)"#,
+        ];
+        let trace = Trace { calls: calls.map(String::from).into() };
+        assert_eq!(trace.failed_opens(), 1);
+        assert_eq!(trace.loaded(), ["/b/libz.so.1", "/b/_ssl.so"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_program_takes_from_its_start_to_its_end() {
+        let log = "7 10.000001 execve(\"/bin/bwrap\", [], 0x1) = 0\n\
+                   8 11.250000 execve(\"/tmp/main\", [], 0x1 <unfinished ...>\n\
+                   8 11.500000 openat(AT_FDCWD, \"/a\", O_RDONLY) = 3 (DELAYED)\n\
+                   8 13.750000 +++ exited with 0 +++\n\
+                   7 14.000000 +++ exited with 0 +++\n";
+        let took = |log: &str| parse_duration(log, Path::new("/tmp/main"));
+        assert_eq!(took(log), Some(Duration::from_millis(2500)));
+        assert_eq!(took(&log.replace("8 13.750000 +++ exited with 0", "8 13.750000 +++ exited with 1")), None);
     }
 
     #[test]

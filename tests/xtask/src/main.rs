@@ -8,6 +8,7 @@ mod crates;
 mod data;
 mod deb;
 mod demo;
+mod docs;
 mod flake;
 mod lock;
 mod manifest;
@@ -15,6 +16,7 @@ mod matrix;
 mod nix;
 mod panics;
 mod pins;
+mod plot;
 mod setup;
 mod step;
 mod test;
@@ -51,12 +53,8 @@ enum Chore {
     },
     /// Sets everything up and runs all checks and tests.
     Test(test::Arguments),
-    /// Sets everything up and counts what the auditor costs.
-    Bench {
-        /// On this channel alone.
-        #[arg(long)]
-        channel: Option<String>,
-    },
+    /// Sets everything up and measures what the auditor costs.
+    Bench(bench::Arguments),
     /// Sets everything up and shows which Python can draw text with which cairo, in three ways side by side.
     Matrix,
 }
@@ -87,7 +85,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         }
         Chore::Run { command } => return demo::run(&sh, &called_from, &command),
         Chore::Test(arguments) => test::run(&sh, &arguments)?,
-        Chore::Bench { channel } => bench::run(&sh, channel.as_deref())?,
+        Chore::Bench(arguments) => bench::run(&sh, &arguments)?,
         Chore::Matrix => matrix::run(&sh)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -15,12 +15,14 @@ const PACKAGES: &[&str] =
 /// Packages that do as well as one of `PACKAGES`.
 const ALTERNATIVES: &[(&str, &str)] = &[("gdb-minimal", "gdb")];
 
-/// Programs that the integration tests and the bench may use, as the manifest names them. Debian's `valgrind` is a script
-/// that sets LD_LIBRARY_PATH, so the bench wants what that starts.
+/// Programs that the integration tests and the bench may use, as the manifest names them. Of valgrind the bench wants the
+/// tool itself, which needs nothing of the machine: Debian's `valgrind` is a script that sets LD_LIBRARY_PATH.
 const TOOLS: &[&str] = &[
     "bash",
     "busybox",
     "bwrap",
+    "callgrind-amd64-linux",
+    "callgrind-arm64-linux",
     "dash",
     "gdb",
     "ldconfig",
@@ -28,7 +30,6 @@ const TOOLS: &[&str] = &[
     "setpriv",
     "sh",
     "strace",
-    "valgrind.bin",
     "zsh",
 ];
 
@@ -77,7 +78,7 @@ pub fn rust_components(sh: &Shell) -> Result<()> {
 
 /// The tools that this machine has.
 pub fn tools() -> impl Iterator<Item = (&'static str, PathBuf)> {
-    let directories = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+    let directories = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/libexec/valgrind"];
     let find = move |tool| directories.iter().map(|directory| PathBuf::from(directory).join(tool)).find(|p| p.exists());
     TOOLS.iter().filter_map(move |tool| Some((*tool, find(tool)?)))
 }

@@ -1,0 +1,80 @@
+//! Writes what the bench measured into docs/performance.md, and the plot beside it.
+
+use std::thread;
+
+use anyhow::{Context, Result};
+use suite::manifest::Channel;
+use suite::starts::{self, Starts};
+use xshell::{Shell, cmd};
+
+use crate::{plot, step};
+
+/// The page.
+const PAGE: &str = "docs/performance.md";
+/// Its plot, of the newest channel.
+const PLOT: &str = "docs/performance.svg";
+/// What is between them is written here.
+const MARKS: (&str, &str) = ("<!-- Written by `cargo xtask bench --docs`: -->\n", "<!-- Up to here. -->\n");
+
+/// Puts the figures of some channels, newest first, into the page.
+pub fn write(sh: &Shell, measured: &[(&Channel, Vec<Starts>)]) -> Result<()> {
+    let title = |channel: &Channel| format!("{}, glibc {}", channel.name, channel.glibc);
+    let (newest, all) = measured.first().context("nothing was measured")?;
+    sh.write_file(PLOT, plot::draw(all, &title(newest))?)?;
+
+    let date = cmd!(sh, "date --utc +%F").quiet().read()?;
+    let mut text = format!("\nMeasured on {date}, {}.\n", machine(sh)?);
+    for (channel, all) in measured {
+        text += &format!("\n### {}\n\n{}\n", title(channel), starts::table(all));
+    }
+    sh.write_file(PAGE, replaced(&sh.read_file(PAGE)?, &text).with_context(|| format!("{PAGE} has no marks"))?)?;
+    step::say(&format!("Written: {PAGE}, {PLOT}"));
+    Ok(())
+}
+
+/// The page with another text between the marks.
+fn replaced(page: &str, text: &str) -> Option<String> {
+    let (before, rest) = page.split_once(MARKS.0)?;
+    let (_, after) = rest.split_once(MARKS.1)?;
+    Some([before, MARKS.0, text, "\n", MARKS.1, after].concat())
+}
+
+/// The class of this machine: nothing that tells it from others of its kind.
+fn machine(sh: &Shell) -> Result<String> {
+    let kernel = cmd!(sh, "uname -r").quiet().read()?;
+    let kernel: Vec<&str> = kernel.split('.').take(2).collect();
+    let cores = thread::available_parallelism()?;
+    let cpu = cpu(&sh.read_file("/proc/cpuinfo")?).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    Ok(format!("{cpu}, {cores} cores, Linux {}", kernel.join(".")))
+}
+
+/// The processor's family, as /proc/cpuinfo has it on x86_64.
+fn cpu(text: &str) -> Option<String> {
+    let field = |name: &str| {
+        let fields = text.lines().filter_map(|line| line.split_once(':'));
+        fields.map(|(name, value)| (name.trim(), value.trim())).find(|(n, _)| *n == name).map(|(_, value)| value)
+    };
+    let (name, family, model) = (field("model name")?, field("cpu family")?, field("model")?);
+    Some(format!("{name} (family {family}, model {model})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_is_replaced() {
+        let page = format!("# Title\n{}old\n{}## End\n", MARKS.0, MARKS.1);
+        let new = replaced(&page, "new\n").unwrap();
+        assert_eq!(new, format!("# Title\n{}new\n\n{}## End\n", MARKS.0, MARKS.1));
+        assert_eq!(replaced(&new, "new\n"), Some(new));
+        assert_eq!(replaced("# Title\n", ""), None);
+    }
+
+    #[test]
+    fn a_processor_is_known_by_its_family() {
+        let text = "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R) Processor\n";
+        assert_eq!(cpu(text).as_deref(), Some("Intel(R) Xeon(R) Processor (family 6, model 143)"));
+        assert_eq!(cpu("processor : 0\n"), None);
+    }
+}
