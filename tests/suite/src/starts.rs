@@ -1,7 +1,7 @@
 //! What it costs to start programs, in each way to find their libraries.
 //!
-//! System calls and instructions are exact. Times are those of one machine: what they are as a part of stock ld.so's
-//! is what can be compared.
+//! System calls and instructions hardly differ between runs. Times are those of one machine: what they are as a part of stock
+//! ld.so's is what can be compared.
 
 use std::time::{Duration, Instant};
 
