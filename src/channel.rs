@@ -6,10 +6,9 @@
 
 use crate::catalogue::Catalogue;
 use crate::declared::Entry;
-use crate::gate;
 use crate::index::Channel;
 use crate::outcome::Unsure;
-use crate::own_glibc::OwnGlibc;
+use crate::own_glibc::{LIBC, OwnGlibc};
 use crate::path::PathBuf;
 use crate::search::Search;
 use crate::views::{Files, Objects};
@@ -49,7 +48,10 @@ impl Order {
     ) -> Result<Self, Unsure> {
         let mut order = Self { first: usize::MAX, own: b"", minor: None };
         let Some(first) = catalogue.first_of_channel() else { return Ok(order) };
-        (order.first, order.minor) = (first, gate::minor(search));
+        // An ld.so before 2.33 does not say its version. libc.so.6 does.
+        let of_libc = || search.objects.minor(search.objects.loaded(LIBC)?);
+        let minor = (search.image)().ok().and_then(|image| image.minor).or_else(of_libc);
+        (order.first, order.minor) = (first, minor);
         match OwnGlibc::find(search, directory) {
             Ok(own) => {
                 let channels = catalogue.candidates(soname).filter_map(|known| search.files.channel(known.entry.path));

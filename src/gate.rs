@@ -57,7 +57,7 @@ pub fn judge<O: Objects, F: Files>(
 }
 
 /// The N of this process's glibc 2.N, as far as its ld.so says it.
-pub fn minor<O: Objects, F: Files>(search: &mut Search<'_, O, F>) -> Option<u32> {
+fn minor<O: Objects, F: Files>(search: &mut Search<'_, O, F>) -> Option<u32> {
     (search.image)().ok().and_then(|image| image.minor)
 }
 

@@ -60,11 +60,9 @@ static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_c
         // SAFETY: they are a constructor's arguments.
         let start = unsafe { Start::new(count, arguments, environment) };
         // SAFETY: this is called once, so nobody else has it.
-        let room = unsafe { &mut *ROOM.0.get() };
-        // SAFETY: as above.
         let log_path = unsafe { &mut *LOG_PATH.0.get() };
         // SAFETY: it is called before all callbacks.
-        unsafe { process() }.start(&start, room, log_path);
+        unsafe { process() }.start(&start, log_path);
     }
     init
 };
@@ -73,7 +71,12 @@ static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_c
 #[unsafe(no_mangle)]
 unsafe extern "C" fn la_version(version: c_uint) -> c_uint {
     // SAFETY: this is a callback.
-    if unsafe { process() }.join(version) { version } else { 0 }
+    let process = unsafe { process() };
+    // SAFETY: callbacks don't overlap.
+    let buffers = unsafe { &mut *BUFFERS.0.get() };
+    // SAFETY: this is called once, so nobody else has it.
+    let room = unsafe { &mut *ROOM.0.get() };
+    if process.join(version, buffers, room) { version } else { 0 }
 }
 
 /// ld.so begins or ends a change of its objects.

@@ -124,15 +124,12 @@ impl Process {
     }
 
     /// Takes in what the process was started with.
-    pub fn start(&mut self, start: &Start, room: &'static mut Room, log_path: &'static mut PathBuf) {
+    pub fn start(&mut self, start: &Start, log_path: &'static mut PathBuf) {
         let environment = start.environment();
         // A program with more rights than its caller is none of our business.
         if start.secure || environment.disabled {
             return;
         }
-        // Without anything to hand out or to say, nothing of it is looked at again.
-        let idle = environment.declared.is_empty() && environment.index.is_empty() && environment.level == Level::Off;
-        let environment = if idle { environment } else { keep(environment, room) };
         self.loader = start.loader;
         self.explicit_loader = start.loader.is_none();
         self.platform = Some(start.platform());
@@ -143,18 +140,37 @@ impl Process {
         self.log.close();
     }
 
-    /// Whether to take part, for ld.so that speaks this version of the auditing interface.
-    pub fn join(&mut self, version: u32) -> bool {
-        if self.environment.is_none() {
-            return false;
-        }
+    /// Whether to take part, for ld.so that speaks this version of the auditing interface. Nothing else has run yet.
+    pub fn join(&mut self, version: u32, buffers: &mut Buffers, room: &'static mut Room) -> bool {
+        let Some(environment) = self.environment else { return false };
         let joins = is_safe_with(version);
         log::version(&mut self.log, version);
-        if !joins {
+        if joins {
+            self.prepare(environment, buffers, room);
+        } else {
             log::declined(&mut self.log);
         }
         self.log.close();
         joins
+    }
+
+    /// Opens the index files, and keeps of the environment what they do not have.
+    fn prepare(&mut self, mut environment: Environment<'static>, buffers: &mut Buffers, room: &'static mut Room) {
+        if !environment.index.is_empty() {
+            self.open_indices(buffers, environment.index);
+        }
+        let indexed = self.files.indices().and_then(|indices| indices.declared(environment.declared));
+        // Without anything to hand out or to say, nothing of it is looked at again.
+        if !environment.declared.is_empty() || self.files.indices().is_some() || environment.level != Level::Off {
+            let declared = environment.declared;
+            let same = indexed.map(|index| index.declared()).filter(|indexed| indexed.len() == declared.len());
+            if same.is_some() {
+                environment.declared = b"";
+            }
+            environment = keep(environment, room);
+            environment.declared = same.unwrap_or(environment.declared);
+        }
+        self.environment = Some(environment);
     }
 
     /// ld.so begins to add objects: the next one is what dlopen was asked for, or the first of the program's.
@@ -234,12 +250,6 @@ impl Process {
     #[inline(never)]
     fn find_in_index(&mut self, buffers: &mut Buffers, asked: Asked<'_>, requester: LoadedObject) -> Indexed {
         let Some((main, environment)) = self.main.zip(self.environment) else { return Indexed::Unknown };
-        if environment.index.is_empty() {
-            return Indexed::Unknown;
-        }
-        if self.files.indices().is_none() {
-            self.open_indices(buffers, environment.index);
-        }
         // What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, goes before. And ldd(1) shows what was asked
         // for beside what was found: it would show one path twice, as one.
         if !environment.library_path.is_empty() || self.explicit_loader || environment.is_traced || asked.is_path() {
@@ -267,7 +277,6 @@ impl Process {
     }
 
     /// Opens the index files.
-    #[inline(never)]
     fn open_indices(&mut self, buffers: &mut Buffers, list: &[u8]) {
         let complain = |path: &[u8], problem| {
             let reason: &[u8] = match problem {

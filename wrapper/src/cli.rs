@@ -127,9 +127,9 @@ struct Generate {
     #[arg(long, value_name = "FILE")]
     helper: Option<PathBuf>,
 
-    /// Where files never change: libraries and programs below it are indexed
+    /// Where files never change: libraries and programs below it are indexed; several may be given
     #[arg(long, value_name = "DIR", default_value = "/nix/store")]
-    store: PathBuf,
+    store: Vec<PathBuf>,
 
     /// Store paths, one a line, as of a package's closure: what is in them is indexed, too
     #[arg(long, value_name = "FILE")]
@@ -184,7 +184,7 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
             declared: &directories,
             roots: &roots,
             channels: &channels,
-            store: &arguments.store,
+            stores: &arguments.store,
             machine: TARGET,
         },
     );

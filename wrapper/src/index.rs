@@ -35,7 +35,7 @@ pub struct Input<'i> {
     /// The channels of declared directories.
     pub channels: &'i [Channel],
     /// Where nothing changes.
-    pub store: &'i Path,
+    pub stores: &'i [PathBuf],
     /// What the objects are for.
     pub machine: u32,
 }
@@ -121,14 +121,13 @@ impl<'i> Collector<'i> {
             if self.directories.contains_key(&path) {
                 continue;
             }
-            if !is_fixed(&path, self.input.store) {
+            if !is_fixed(&path, self.input.stores) {
                 self.directories.insert(path, live());
                 continue;
             }
             // Whatever else is in the same store path may be asked for or ask: modules of an interpreter, plugins.
-            let name = path.strip_prefix(self.input.store).ok().and_then(|below| below.components().next());
-            if let Some(name) = name {
-                self.add_root(&self.input.store.join(name));
+            if let Some((root, _)) = store_path(&path, self.input.stores) {
+                self.add_root(&root);
             }
             let files = self.list(&path);
             self.rest.extend(files.values().flat_map(|entry| entry.directories.iter().cloned()));
@@ -183,8 +182,8 @@ impl<'i> Collector<'i> {
         }
         let uncertain = || is_listed.then(unknown);
         // A link to nothing, or out of the store, may lead to another file tomorrow.
-        let store = self.input.store;
-        let Some(real) = path.canonicalize().ok().filter(|real| real.starts_with(store) && real.is_file()) else {
+        let is_fixed = |real: &PathBuf| is_stored(real, self.input.stores) && real.is_file();
+        let Some(real) = path.canonicalize().ok().filter(is_fixed) else {
             return uncertain();
         };
         // With what is no object for this machine ld.so goes on, or stops: that is left to it.
@@ -225,18 +224,26 @@ fn subdirectories(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether what a directory has cannot change: it is in the store, or is not there in a part of the store that is.
-fn is_fixed(directory: &Path, store: &Path) -> bool {
-    let Ok(below) = directory.strip_prefix(store) else { return false };
-    let mut components = below.components();
-    let Some(Component::Normal(name)) = components.next() else { return false };
-    if !is_plain(directory) {
-        return false;
-    }
+fn is_fixed(directory: &Path, stores: &[PathBuf]) -> bool {
+    let Some((root, below)) = store_path(directory, stores).filter(|_| is_plain(directory)) else { return false };
     match directory.canonicalize() {
-        Ok(real) => real.starts_with(store) && real.is_dir(),
+        Ok(real) => is_stored(&real, stores) && real.is_dir(),
         // What leads up from there may lead out of it.
-        Err(_) => store.join(name).is_dir() && components.all(|component| matches!(component, Component::Normal(_))),
+        Err(_) => root.is_dir() && below.components().all(|component| matches!(component, Component::Normal(_))),
     }
+}
+
+/// The store path that a path is in, and what is below that.
+fn store_path<'p>(path: &'p Path, stores: &[PathBuf]) -> Option<(PathBuf, &'p Path)> {
+    stores.iter().find_map(|store| {
+        let mut components = path.strip_prefix(store).ok()?.components();
+        let name = components.next().filter(|name| matches!(name, Component::Normal(_)))?;
+        Some((store.join(name), components.as_path()))
+    })
+}
+
+fn is_stored(path: &Path, stores: &[PathBuf]) -> bool {
+    stores.iter().any(|store| path.starts_with(store))
 }
 
 /// The deepest subdirectory for processors (`tls/haswell/avx512_1/x86_64`).

@@ -1,6 +1,7 @@
 //! What a program loads when it starts, and copies of it that are linked in another way.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub struct Closure {
 /// How copies are to find each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Linking {
-    /// Each DT_NEEDED is a path, and the RUNPATH leads to the glibc alone.
+    /// Each DT_NEEDED is a path. The RUNPATH stays: it is not searched.
     Paths,
     /// Each RUNPATH is one directory, with a link to every library.
     Links,
@@ -147,15 +148,18 @@ impl<'b> Linker<'b> {
     }
 
     fn link(&self, file: &Path) -> Result<()> {
-        let runpath = if self.linking == Linking::Links { &self.links } else { self.glibc };
         let mut patchelf = Command::new(self.patchelf);
-        patchelf.arg("--set-rpath").arg(runpath);
-        if self.linking == Linking::Paths {
-            let needed = Dynamic::read(file)?.needed;
-            for (soname, path) in needed.iter().filter_map(|soname| self.libraries.get_key_value(soname)) {
-                patchelf.arg("--replace-needed").arg(soname).arg(path);
+        match self.linking {
+            Linking::Links => patchelf.arg("--set-rpath").arg(&self.links),
+            Linking::Nowhere => patchelf.arg("--set-rpath").arg(self.glibc),
+            Linking::Paths => {
+                let needed = Dynamic::read(file)?.needed;
+                let known = needed.iter().filter_map(|soname| self.libraries.get_key_value(soname));
+                let options =
+                    known.flat_map(|(soname, path)| ["--replace-needed".as_ref(), soname.as_ref(), path.as_os_str()]);
+                patchelf.args(options.collect::<Vec<&OsStr>>())
             }
-        }
+        };
         process::succeed(patchelf.arg(file)).with_context(|| format!("cannot link {}", file.display()))
     }
 }

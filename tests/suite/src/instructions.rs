@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -88,6 +88,8 @@ pub struct Profile {
     pub total: u64,
     /// Those of ld.so and of the auditor.
     pub linking: u64,
+    /// Those of the auditor alone.
+    pub auditor: u64,
 }
 
 impl Profile {
@@ -107,24 +109,27 @@ impl Profile {
         let linking = [&bed.channel.interpreter, &bed.manifest.auditor, &bed.path("libidle.so")];
         // ld.so may be known under the name of a link.
         let linking = linking.map(|file| fs::canonicalize(file).unwrap_or_else(|_| file.clone()));
-        Profile::parse(&fs::read_to_string(&out)?, &linking).context("callgrind wrote something else")
+        let [_, auditor, _] = &linking;
+        Profile::parse(&fs::read_to_string(&out)?, &linking, auditor).context("callgrind wrote something else")
     }
 
     /// Reads callgrind's file: each object's own costs follow its name, one `LINE COUNT` for each line of a function.
-    fn parse(text: &str, linking: &[PathBuf]) -> Option<Profile> {
-        let mut profile = Profile { total: 0, linking: 0 };
-        let mut counts = false;
+    fn parse(text: &str, linking: &[PathBuf], auditor: &Path) -> Option<Profile> {
+        let mut profile = Profile { total: 0, linking: 0, auditor: 0 };
+        let (mut links, mut audits) = (false, false);
         let mut lines = text.lines().skip_while(|line| !line.starts_with("ob="));
         while let Some(line) = lines.next() {
             if let Some(object) = line.strip_prefix("ob=") {
-                counts = linking.iter().any(|file| file.as_os_str() == object);
+                links = linking.iter().any(|file| file.as_os_str() == object);
+                audits = auditor.as_os_str() == object;
             } else if line.starts_with("calls=") {
                 // What the function that is called costs, which stands there once more as its own.
                 lines.next()?;
             } else if line.starts_with(|first: char| first.is_ascii_digit()) {
                 let count: u64 = line.split_once(' ')?.1.parse().ok()?;
                 profile.total = profile.total.checked_add(count)?;
-                profile.linking += if counts { count } else { 0 };
+                profile.linking += if links { count } else { 0 };
+                profile.auditor += if audits { count } else { 0 };
             } else if let Some(total) = line.strip_prefix("totals: ") {
                 return (total.parse() == Ok(profile.total)).then_some(profile);
             }
@@ -191,13 +196,14 @@ totals: 168
 
     #[test]
     fn an_objects_own_instructions_are_counted_once() {
-        let profile = Profile::parse(FILE, &["/lib/ld-2.31.so".into()]);
-        assert_eq!(profile, Some(Profile { total: 168, linking: 68 }));
+        let (ld_so, libc) = (PathBuf::from("/lib/ld-2.31.so"), PathBuf::from("/lib/libc.so.6"));
+        let profile = Profile::parse(FILE, std::slice::from_ref(&ld_so), &libc);
+        assert_eq!(profile, Some(Profile { total: 168, linking: 68, auditor: 100 }));
     }
 
     #[test]
     fn what_does_not_add_up_is_not_believed() {
-        assert_eq!(Profile::parse(&FILE.replace("0 19", "0 18"), &[]), None);
-        assert_eq!(Profile::parse(&FILE.replace("totals: 168\n", ""), &[]), None);
+        assert_eq!(Profile::parse(&FILE.replace("0 19", "0 18"), &[], Path::new("")), None);
+        assert_eq!(Profile::parse(&FILE.replace("totals: 168\n", ""), &[], Path::new("")), None);
     }
 }

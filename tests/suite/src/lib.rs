@@ -5,6 +5,7 @@
 //! start them without and with the auditor. Nothing here imitates ld.so: what a trial says is what a process printed.
 
 pub mod bed;
+pub mod bounds;
 pub mod calls;
 pub mod closure;
 pub mod counts;

@@ -33,6 +33,8 @@ pub struct Figures {
     pub calls: usize,
     /// Instructions of ld.so and of the auditor.
     pub instructions: u64,
+    /// Those of the auditor alone.
+    pub auditor: u64,
     /// From the fork to the end of the process.
     pub wall: Duration,
     /// The same when each call that names a file is held up.
@@ -89,11 +91,13 @@ fn delayed(prepared: &[Prepared]) -> Result<Vec<f64>> {
 
 fn figures(bed: &Bed, prepared: &Prepared, (wall, delayed): (f64, f64)) -> Result<Figures> {
     let Prepared { way, run, trace } = prepared;
+    let profile = Profile::take(bed, run)?;
     Ok(Figures {
         way: *way,
         failed_opens: trace.failed_opens(),
         calls: trace.count(),
-        instructions: Profile::take(bed, run)?.linking,
+        instructions: profile.linking,
+        auditor: profile.auditor,
         wall: Duration::from_nanos(wall as u64),
         delayed: Duration::from_nanos(delayed as u64),
     })
@@ -160,6 +164,7 @@ mod tests {
             failed_opens: 7,
             calls: 70,
             instructions: 1_234_567,
+            auditor: 567,
             wall: Duration::from_micros(wall),
             delayed: Duration::from_millis(delayed),
         };

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::bed::Bed;
 use crate::closure::{Closure, Linking};
+use crate::process;
 use crate::run::Run;
 use crate::trace::Trace;
 use crate::workloads::Workload;
@@ -27,11 +29,24 @@ pub enum Way {
     Ours,
     /// Our auditor, with every directory declared and nothing left of the RUNPATHs: it finds everything.
     OursAlone,
+    /// Our auditor, with every directory declared and an index of all that is loaded.
+    Indexed,
+    /// The same without RUNPATHs.
+    IndexedAlone,
 }
 
 impl Way {
     /// All ways.
-    pub const ALL: [Way; 6] = [Way::Stock, Way::LibraryPath, Way::Absolute, Way::Links, Way::Ours, Way::OursAlone];
+    pub const ALL: [Way; 8] = [
+        Way::Stock,
+        Way::LibraryPath,
+        Way::Absolute,
+        Way::Links,
+        Way::Ours,
+        Way::OursAlone,
+        Way::Indexed,
+        Way::IndexedAlone,
+    ];
 
     /// Its name in tables.
     pub fn title(self) -> &'static str {
@@ -42,6 +57,8 @@ impl Way {
             Way::Links => "one directory of links",
             Way::Ours => "rtld_loader.so",
             Way::OursAlone => "rtld_loader.so, no RUNPATH",
+            Way::Indexed => "index",
+            Way::IndexedAlone => "index, no RUNPATH",
         }
     }
 
@@ -60,10 +77,15 @@ impl Way {
             Way::Absolute => of_copy(Linking::Paths)?,
             Way::Links => of_copy(Linking::Links)?,
             Way::Ours => stock().declare(&directories).with_auditor(),
-            Way::OursAlone => {
+            Way::OursAlone | Way::IndexedAlone => {
                 let copy = copy(Linking::Nowhere)?;
-                let declared = directories.iter().map(|directory| copy.directory(directory));
-                workload.run(bed, &copy.program, Some(&copy.modules)).declare(declared).with_auditor()
+                let declared: Vec<_> = directories.iter().map(|directory| copy.directory(directory)).collect();
+                let run = workload.run(bed, &copy.program, Some(&copy.modules)).declare(&declared).with_auditor();
+                if self == Way::OursAlone { run } else { indexed(bed, run, &declared, &copy.program)? }
+            }
+            Way::Indexed => {
+                let declared: Vec<_> = directories.iter().collect();
+                indexed(bed, stock().declare(&declared).with_auditor(), &declared, &workload.program)?
             }
         })
     }
@@ -105,6 +127,22 @@ pub fn prepare<'b>(bed: &'b Bed<'b>, workload: &Workload) -> Result<(usize, Vec<
         prepared.push(Prepared { way, run, trace });
     }
     Ok((expected.len(), prepared))
+}
+
+/// The same start with an index of what is declared, of the program, and of what lies beside it. Nothing of it changes.
+fn indexed<'b>(bed: &'b Bed<'b>, run: Run<'b>, declared: &[&PathBuf], program: &Path) -> Result<Run<'b>> {
+    let out = bed.path("environments").join(program.strip_prefix("/")?);
+    let mut generator = Command::new(&bed.manifest.replit_env_cli);
+    generator.arg("generate").arg("--out").arg(&out).arg("--auditor").arg(&bed.manifest.auditor);
+    for store in [bed.channel.glibc_lib.ancestors().nth(2).context("a glibc is in a store")?, bed.root()] {
+        generator.arg("--store").arg(store);
+    }
+    for directory in declared {
+        generator.arg("--lib").arg(directory);
+    }
+    generator.arg("--bin").arg(program.parent().context("a program is in a directory")?);
+    process::succeed(&mut generator)?;
+    Ok(run.env("REPLIT_RTLD_INDEX", out.join("lib/rtld_loader.index")))
 }
 
 /// Where the libraries are, and what is declared besides.

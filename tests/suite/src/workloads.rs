@@ -118,7 +118,7 @@ impl Workload {
 
 fn hello(bed: &Bed) -> Result<Workload> {
     let source = "#include <stdio.h>\nint main(void) { return puts(\"hello\") < 0; }";
-    let program = bed.program("hello").source(source).build()?;
+    let program = bed.program("bin/hello").source(source).build()?;
     let mut declared: Vec<PathBuf> = bed.channel.libraries.values().map(|output| output.join("lib")).collect();
     declared.dedup();
     Ok(Workload { declared, ..Workload::new("hello", program, &[]) })
@@ -167,7 +167,7 @@ fn made_up(bed: &Bed, libraries: usize, directories: usize) -> Result<Workload> 
         let needed = needed_by(Some(number), libraries).filter_map(|number| built[number].as_ref());
         built[number] = Some(needed.fold(library, |library, needed| library.needs(needed)).build()?);
     }
-    let program = bed.program("main").source("int main(void) { return 0; }\n");
+    let program = bed.program("bin/main").source("int main(void) { return 0; }\n");
     let needed = needed_by(None, libraries).filter_map(|number| built[number].as_ref());
     let program = needed.fold(program, |program, needed| program.needs(needed)).build()?;
 

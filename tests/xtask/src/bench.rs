@@ -4,11 +4,11 @@ use anyhow::{Context, Result, ensure};
 use suite::manifest::{Channel, Manifest};
 use suite::starts::{self, Starts};
 use suite::workloads::Kind;
-use suite::{calls, counts, instructions};
+use suite::{bounds, calls, counts, instructions};
 use xshell::Shell;
 
 use crate::channels::Set;
-use crate::{channels, docs, manifest, setup, step};
+use crate::{channels, docs, indexing, manifest, setup, step};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -31,9 +31,11 @@ enum Part {
     Added,
     /// What it costs to start programs, next to other ways to find their libraries.
     Starts,
+    /// How long it takes to make an index of many store paths, and how large it is.
+    Indexing,
 }
 
-/// Prints the figures. More instructions than there may be are an error; the integration tests see to the system calls.
+/// Prints the figures. What is counted and beyond its bound is an error.
 pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     setup::run(sh)?;
     setup::install(sh, &["valgrind"])?;
@@ -42,15 +44,21 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let manifest = Manifest::load(&manifest, bed.directory.join("objects"))?;
     let runs = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     if runs(Part::Starts) {
-        let mut measured = Vec::new();
+        let (mut measured, mut beyond) = (Vec::new(), Vec::new());
         for channel in &manifest.channels {
             let all = starts(&manifest, channel)?;
-            println!("{} {}\n\n{}\n", channel.name, channel.glibc, starts::table(&all));
+            let (bounds, more) = bounds::table(&all);
+            println!("{} {}\n\n{}\n\n{bounds}\n", channel.name, channel.glibc, starts::table(&all));
+            beyond.extend(more.into_iter().map(|what| format!("{}, {what}", channel.name)));
             measured.push((channel, all));
         }
         if arguments.docs {
             docs::write(sh, &measured)?;
         }
+        ensure!(beyond.is_empty(), "beyond the bounds: {beyond:#?}");
+    }
+    if runs(Part::Indexing) {
+        println!("{}\n", indexing::measure(sh, &manifest.replit_env_cli)?);
     }
     if runs(Part::Added) {
         added(&manifest)?;

@@ -3,6 +3,7 @@
 use std::thread;
 
 use anyhow::{Context, Result};
+use suite::bounds;
 use suite::manifest::Channel;
 use suite::starts::{self, Starts};
 use xshell::{Shell, cmd};
@@ -25,7 +26,7 @@ pub fn write(sh: &Shell, measured: &[(&Channel, Vec<Starts>)]) -> Result<()> {
     let date = cmd!(sh, "date --utc +%F").quiet().read()?;
     let mut text = format!("\nMeasured on {date}, {}.\n", machine(sh)?);
     for (channel, all) in measured {
-        text += &format!("\n### {}\n\n{}\n", title(channel), starts::table(all));
+        text += &format!("\n### {}\n\n{}\n\n{}\n", title(channel), starts::table(all), bounds::table(all).0);
     }
     sh.write_file(PAGE, replaced(&sh.read_file(PAGE)?, &text).with_context(|| format!("{PAGE} has no marks"))?)?;
     step::say(&format!("Written: {PAGE}, {PLOT}"));

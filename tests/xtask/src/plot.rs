@@ -8,7 +8,7 @@ use suite::ways::Way;
 use suite::workloads::Kind;
 
 /// Colours that those who are colour-blind can tell apart (Okabe and Ito's), in the order of [`Way::ALL`].
-const COLOURS: [RGBColor; 7] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 0, 0),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
@@ -16,6 +16,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(204, 121, 167),
     RGBColor(0, 158, 115),
     RGBColor(213, 94, 0),
+    RGBColor(140, 140, 140),
 ];
 
 const WIDTH: u32 = 960;
@@ -147,6 +148,7 @@ mod tests {
             failed_opens: 0,
             calls: 100 + number,
             instructions: 1000,
+            auditor: 0,
             wall: Duration::from_millis(1 + number as u64),
             delayed: Duration::from_millis(1),
         };
@@ -164,7 +166,7 @@ mod tests {
         assert!(!svg.contains("growth"));
         assert!(Way::ALL.iter().all(|way| svg.contains(way.title())));
         // Higher than the panel: what it would be is written there.
-        assert!(svg.contains("\n6.0\n"));
+        assert!(svg.contains("\n8.0\n"));
         assert_eq!(svg.matches("<circle").count(), Kind::GROWTH.len() * Way::ALL.len());
     }
 
