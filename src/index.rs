@@ -9,7 +9,7 @@
 //!   the first entry of a channel.
 //! - Slots, a power of two of them: the hash of a path and the offset of its node, or 0. A path that collides is in the
 //!   next free slot. A directory's path counts with a slash behind it, so that the hash of a file in it goes on from there.
-//! - Nodes of files ([`FILE`] bytes each): a path, closed by a NUL, for ld.so to open; flags; the list of directories in
+//! - Nodes of files ([`FILE`] bytes each): a path, for ld.so to open; flags; the list of directories in
 //!   which it searches for what it needs; the answers; and a record (see `library`). The files of a directory stand together.
 //! - Nodes of directories ([`DIRECTORY`] bytes): a path; flags; the first file and how many there are; the number of a
 //!   channel, from 1; the hash.
@@ -20,8 +20,6 @@
 //! - Channels ([`CHANNEL`] bytes): the path of a glibc, and the N of its version 2.N.
 //!
 //! What is not there has the offset 0. One implementation writes it: the generator's.
-
-use core::ffi::CStr;
 
 use crate::library::Library;
 
@@ -244,16 +242,13 @@ impl<'i> Index<'i> {
 
 impl<'i> File<'i> {
     /// The path, for ld.so to open.
-    pub fn path(&self) -> Option<&'i CStr> {
-        let start = usize::try_from(self.0.number(0)?).ok()?;
-        let end = start.checked_add(usize::try_from(self.0.number(1)?).ok()?)?;
-        CStr::from_bytes_with_nul(self.0.bytes.get(start..=end)?).ok()
+    pub fn path(&self) -> &'i [u8] {
+        self.0.string(0).unwrap_or_default()
     }
 
     /// The path without its directory.
     pub fn name(&self) -> &'i [u8] {
-        let path = self.0.string(0).unwrap_or_default();
-        path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+        self.path().rsplit(|&byte| byte == b'/').next().unwrap_or_default()
     }
 
     /// The directories that it searches, in order.

@@ -80,13 +80,18 @@ impl PathBuf {
         self.bytes.as_inner().get(..self.bytes.len()).unwrap_or_default()
     }
 
-    /// The path for the kernel.
-    pub fn as_c_str(&mut self) -> &CStr {
+    /// The bytes with the closing NUL.
+    pub fn with_nul(&mut self) -> &[u8] {
         if self.filled().last() != Some(&0) {
             // `push` leaves room for the NUL.
             let _ = self.bytes.try_push(0);
         }
-        CStr::from_bytes_with_nul(self.filled()).unwrap_or(c"")
+        self.filled()
+    }
+
+    /// The path for the kernel.
+    pub fn as_c_str(&mut self) -> &CStr {
+        CStr::from_bytes_with_nul(self.with_nul()).unwrap_or(c"")
     }
 }
 

@@ -130,7 +130,7 @@ unsafe extern "C" fn la_objsearch(name: *const c_char, cookie: *const usize, fla
     let asked = unsafe { CStr::from_ptr(name) };
     // SAFETY: callbacks don't overlap. What is returned is read before the next one of the same stage.
     let buffers = unsafe { &mut *BUFFERS.0.get() };
-    process.search(buffers, asked, requester, stage).map_or(name, CStr::as_ptr)
+    process.search(buffers, asked, requester, stage).map_or(name, |answer| answer.as_ptr().cast())
 }
 
 /// ld.so is about to unmap an object.

@@ -93,6 +93,8 @@ pub struct Process {
     program: &'static [u8],
     /// Its libc.so.6, once it is loaded.
     libc: Option<LoadedObject>,
+    /// The last object that was asked for its DT_RPATH.
+    has_rpath: Option<(LoadedObject, bool)>,
     /// The last requester that an index has, there.
     indexed: Option<(LoadedObject, Index<'static>, File<'static>)>,
     image: Published<Option<LoaderImage<'static>>>,
@@ -116,6 +118,7 @@ impl Process {
             catalogue: Published::new(),
             program: b"",
             libc: None,
+            has_rpath: None,
             indexed: None,
             image: Published::new(),
             files: LiveFiles::new(),
@@ -201,9 +204,21 @@ impl Process {
         if let Some(loader) = self.requester.take() {
             // The program's own RPATH is searched in any case.
             let matters = loader != main && self.links.loader(loader) != Ok(None);
-            let has_rpath = loader != main && loader.has_rpath();
+            let has_rpath = loader != main && self.has_rpath(loader);
             if !is_root && (matters || has_rpath) {
                 self.links.insert(object, loader);
+            }
+        }
+    }
+
+    /// Whether an object has a DT_RPATH. What one object needs is opened in a row.
+    fn has_rpath(&mut self, object: LoadedObject) -> bool {
+        match self.has_rpath {
+            Some((last, has_rpath)) if last == object => has_rpath,
+            _ => {
+                let has_rpath = object.has_rpath();
+                self.has_rpath = Some((object, has_rpath));
+                has_rpath
             }
         }
     }
@@ -212,20 +227,21 @@ impl Process {
     pub fn closed(&mut self, object: LoadedObject) {
         self.links.remove(object);
         self.libc = self.libc.filter(|libc| *libc != object);
+        self.has_rpath = self.has_rpath.filter(|(last, _)| *last != object);
         self.indexed = self.indexed.filter(|(requester, ..)| *requester != object);
         if self.requester == Some(object) {
             self.requester = None;
         }
     }
 
-    /// What ld.so shall look for in place of `name`. `None` for the name itself.
+    /// What ld.so shall look for in place of `name`, with a closing NUL. `None` for the name itself.
     pub fn search<'b>(
         &mut self,
         buffers: &'b mut Buffers,
         name: &CStr,
         requester: LoadedObject,
         stage: Stage,
-    ) -> Option<&'b CStr> {
+    ) -> Option<&'b [u8]> {
         self.log.forget_open();
         self.files.begin();
         let outcome = match stage {
@@ -236,10 +252,10 @@ impl Process {
         self.log.close();
         let answer = stage.answer(&mut buffers.answers);
         match outcome {
-            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => Some(answer.as_c_str()),
+            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => Some(answer.with_nul()),
             Outcome::Bare(_) => {
                 let asked = Asked::new(name.to_bytes()).ok()?;
-                answer.set(&[asked.soname]).map(|()| answer.as_c_str())
+                answer.set(&[asked.soname]).map(|()| answer.with_nul())
             }
             Outcome::Pass(_) => None,
         }
@@ -265,12 +281,11 @@ impl Process {
                     _ => return Indexed::Unknown,
                 },
             };
-            let Some(path) = file.path() else { return Indexed::Unknown };
             // A library of another glibc's build leads to that glibc.
-            if asked.is_family && requester != main && self.own_glibc() != directory_of(path.to_bytes()) {
+            if asked.is_family && requester != main && self.own_glibc() != directory_of(file.path()) {
                 return Indexed::Unknown;
             }
-            let set = Stage::Origin.answer(&mut buffers.answers).set(&[path.to_bytes()]);
+            let set = Stage::Origin.answer(&mut buffers.answers).set(&[file.path()]);
             return if set.is_some() { Indexed::Found } else { Indexed::Unknown };
         }
         Indexed::Nowhere

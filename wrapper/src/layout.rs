@@ -135,12 +135,11 @@ impl Layout<'_> {
         self.put(free.expect("half of the slots are free") as u32, &[hash, node]);
     }
 
-    /// Where a string is, and its length. There is a NUL behind it.
+    /// Where a string is, and its length.
     fn string(&mut self, string: &[u8]) -> [u32; 2] {
         let at = self.strings.get(string).copied().unwrap_or_else(|| {
             let at = self.bytes.len() as u32;
             self.bytes.extend(string);
-            self.bytes.push(0);
             self.strings.insert(string.into(), at);
             at
         });
@@ -296,7 +295,7 @@ mod tests {
     fn search(index: &Index<'_>, requester: &str, soname: &str) -> String {
         let steps = index.search(index.file(requester.as_bytes()).unwrap(), soname.as_bytes());
         let text = |step| match step {
-            Step::File(file) => file.path().unwrap().to_str().unwrap().to_owned(),
+            Step::File(file) => str::from_utf8(file.path()).unwrap().to_owned(),
             Step::Live(directory) => format!("{}?", str::from_utf8(directory.path()).unwrap()),
             Step::Unknown => "unknown".to_owned(),
         };
