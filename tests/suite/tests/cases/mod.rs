@@ -8,6 +8,7 @@ use suite::manifest::{Channel, Manifest, View};
 
 mod brings;
 mod candidates;
+mod channels;
 mod costs;
 mod damaged;
 mod environment;
@@ -135,6 +136,7 @@ pub fn all() -> Vec<Case> {
         index::cases(),
         index_search::cases(),
         index_start::cases(),
+        channels::cases(),
         wrapper::cases(),
         static_tls::cases(),
         programs::cases(),
