@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +15,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use crate::bed::Bed;
 use crate::manifest::{Channel, Manifest, View};
 use crate::outcome::Outcome;
+use crate::run::Run;
 
 /// Draws with cairo: see the file.
 const DRAW: &str = include_str!("../fixtures/draw_text.py");
@@ -22,6 +23,9 @@ const DRAW: &str = include_str!("../fixtures/draw_text.py");
 const FIRST_FILE: &str = include_str!("../fixtures/first_file.c");
 /// What a PNG file begins with.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Where it is drawn, in the bed.
+const PICTURE: &str = "text.png";
 
 /// A way to tell ld.so about more libraries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,17 +69,14 @@ pub struct Drawing {
     pub fonts: Vec<PathBuf>,
     /// The members of the glibc family.
     pub glibc: Vec<PathBuf>,
+    /// All libraries and modules.
+    pub libraries: Vec<PathBuf>,
 }
 
 /// The bed's Python draws text, with the cairos of some channels declared in this way and order.
 pub fn draw(bed: &Bed, way: Way, declared: &[&Channel]) -> Result<Cell> {
     let directories = declared.iter().map(|channel| cairo(channel)).collect::<Result<Vec<_>>>()?;
-    let script = bed.file("draw_text.py", DRAW)?;
-    let picture = bed.path("text.png");
-    if picture.exists() {
-        fs::remove_file(&picture)?;
-    }
-    let run = bed.run(&bed.channel.python).arg(script).arg(&picture).env("FONTCONFIG_FILE", fonts_conf(bed, declared)?);
+    let run = start(bed, declared)?;
     let outcome = match way {
         Way::LibraryPath => run.env("LD_LIBRARY_PATH", std::env::join_paths(directories)?).plain()?,
         Way::FirstFile => {
@@ -84,9 +85,31 @@ pub fn draw(bed: &Bed, way: Way, declared: &[&Channel]) -> Result<Cell> {
         }
         Way::Ours => run.declare(directories).audited()?,
     };
-    if outcome.runs().is_err() {
-        return Ok(Cell::Failed(reason(&outcome, bed.channel)));
+    look(bed, &outcome)
+}
+
+/// The same in an environment, which `replit_env` starts programs in, with the fonts of these channels.
+pub fn draw_in(bed: &Bed, replit_env: &Path, fonts: &[&Channel]) -> Result<Cell> {
+    look(bed, &start(bed, fonts)?.through(replit_env, [] as [&str; 0]).plain()?)
+}
+
+/// A start of the bed's Python that draws text, with the fonts of these channels.
+fn start<'b>(bed: &'b Bed, fonts: &[&Channel]) -> Result<Run<'b>> {
+    let script = bed.file("draw_text.py", DRAW)?;
+    let picture = bed.path(PICTURE);
+    if picture.exists() {
+        fs::remove_file(&picture)?;
     }
+    let run = bed.run(&bed.channel.python).arg(script).arg(&picture);
+    Ok(run.env("FONTCONFIG_FILE", fonts_conf(bed, fonts)?))
+}
+
+/// What came of it.
+fn look(bed: &Bed, outcome: &Outcome) -> Result<Cell> {
+    if outcome.runs().is_err() {
+        return Ok(Cell::Failed(reason(outcome, bed.channel)));
+    }
+    let picture = bed.path(PICTURE);
     let png = fs::read(&picture).context("there is no picture")?;
     ensure!(png.starts_with(PNG), "{} is no PNG file", picture.display());
     let drawing = Drawing::read(&outcome.stdout);
@@ -108,6 +131,7 @@ impl Drawing {
                 "cairo" => drawing.cairo.push(file.into()),
                 "font" => drawing.fonts.push(file.into()),
                 "glibc" => drawing.glibc.push(file.into()),
+                "library" => drawing.libraries.push(file.into()),
                 _ => {}
             }
         }
@@ -192,7 +216,7 @@ fn reason(outcome: &Outcome, python: &Channel) -> String {
 }
 
 /// Every order of some things.
-fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
+pub fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
     if things.is_empty() {
         return vec![Vec::new()];
     }
