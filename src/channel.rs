@@ -77,3 +77,6 @@ impl Order {
         own.checked_sub(minor).map_or(Rank::Newer(minor.saturating_sub(own)), Rank::Older)
     }
 }
+
+#[cfg(test)]
+mod tests;
