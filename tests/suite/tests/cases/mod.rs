@@ -17,6 +17,8 @@ mod found;
 mod glibc;
 mod hygiene;
 mod index;
+mod index_declared;
+mod index_files;
 mod index_search;
 mod index_start;
 mod log_files;
@@ -136,6 +138,8 @@ pub fn all() -> Vec<Case> {
         index::cases(),
         index_search::cases(),
         index_start::cases(),
+        index_declared::cases(),
+        index_files::cases(),
         channels::cases(),
         wrapper::cases(),
         static_tls::cases(),
