@@ -13,7 +13,7 @@ use crate::bed::Bed;
 use crate::manifest::View;
 use crate::outcome::Outcome;
 use crate::process;
-use crate::trace::{self, Trace};
+use crate::trace::{self, Trace, Whose};
 
 /// Longer than any trial takes on a busy machine; a program that waits for a FIFO would take for ever.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -132,11 +132,20 @@ impl<'b> Run<'b> {
 
     /// Runs it as it is and notes its system calls.
     pub fn traced(&self) -> Result<Trace> {
+        self.trace(Whose::Own)
+    }
+
+    /// The same with those of its children.
+    pub fn traced_with_children(&self) -> Result<Trace> {
+        self.trace(Whose::Family)
+    }
+
+    fn trace(&self, whose: Whose) -> Result<Trace> {
         let log = self.bed.path("strace");
         let tracer = Some(Tracer { log: log.clone(), options: Vec::new() });
         let run = Run { tracer, ..self.clone() };
         run.outcome("traced")?;
-        Trace::read(&log, &self.program)
+        Trace::read(&log, &self.program, whose)
     }
 
     /// Runs it as it is, holds up every call that names a file by [`DELAY`], and says how long it took.

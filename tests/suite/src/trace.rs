@@ -1,5 +1,6 @@
 //! The system calls of one process, as strace saw them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,15 +14,24 @@ pub struct Trace {
     pub calls: Vec<String>,
 }
 
+/// Whose calls are in a trace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Whose {
+    /// The program's own.
+    Own,
+    /// Those of its children, too.
+    Family,
+}
+
 impl Trace {
     /// Reads strace's log, from `program`'s start on. What started it (a sandbox) is left out.
-    pub(crate) fn read(log: &Path, program: &Path) -> Result<Trace> {
+    pub(crate) fn read(log: &Path, program: &Path, whose: Whose) -> Result<Trace> {
         let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
-        Trace::parse(&String::from_utf8_lossy(&text), program)
+        Trace::parse(&String::from_utf8_lossy(&text), program, whose)
             .with_context(|| format!("{} was not started", program.display()))
     }
 
-    fn parse(text: &str, program: &Path) -> Option<Trace> {
+    fn parse(text: &str, program: &Path, whose: Whose) -> Option<Trace> {
         let start = format!("execve(\"{}\"", program.display());
         let lines = text.lines().filter_map(|line| line.split_once(' ')).map(|(pid, call)| (pid, call.trim_start()));
         let lines: Vec<(&str, &str)> = lines.collect();
@@ -32,18 +42,24 @@ impl Trace {
             call.ends_with("= 0") || (call.ends_with("<unfinished ...>") && resumed)
         };
         let started = (0..lines.len()).find(|&at| lines[at].1.starts_with(&start) && succeeds(at, lines[at]))?;
+        // The sandbox waits, and what it has started before are other processes.
+        let before: BTreeSet<&str> = lines[..started].iter().map(|(pid, _)| *pid).collect();
         let pid = lines[started].0;
-        let own = lines[started + 1..].iter().filter(|(other, _)| *other == pid).map(|(_, call)| *call);
+        let counts = |other: &str| other == pid || (whose == Whose::Family && !before.contains(other));
+        let own = lines[started + 1..].iter().filter(|(other, _)| counts(other));
         let mut calls: Vec<String> = Vec::new();
-        for line in own {
+        // The last call of each process.
+        let mut last = BTreeMap::new();
+        for (pid, line) in own {
             // A call that another process interrupts takes two lines; signals and exits are no calls.
             if line.starts_with(|first: char| first.is_ascii_lowercase()) {
+                last.insert(*pid, calls.len());
                 calls.push(line.trim_end_matches("<unfinished ...>").into());
             } else if let (Some((_, rest)), true) = (line.split_once(" resumed>"), line.starts_with("<... "))
                 // There is none yet when it is the start itself that was interrupted.
-                && let Some(call) = calls.last_mut()
+                && let Some(&call) = last.get(pid)
             {
-                call.push_str(rest);
+                calls[call].push_str(rest);
             }
         }
         Some(Trace { calls })
@@ -120,9 +136,23 @@ mod tests {
 
     #[test]
     fn the_programs_own_calls_are_counted_once() {
-        let trace = Trace::parse(LOG, Path::new("/tmp/main")).unwrap();
+        let trace = Trace::parse(LOG, Path::new("/tmp/main"), Whose::Own).unwrap();
         assert_eq!(trace.count(), 3, "{trace:?}");
         assert_eq!(trace.calls[1], "read(3, \"\", 1) = 0");
+    }
+
+    #[test]
+    fn childrens_calls_are_there_on_demand() {
+        let log = LOG.replace(
+            "8 exit_group",
+            "8 wait4(-1, <unfinished ...>\n9 close(3 <unfinished ...>\n8 <... wait4 resumed>NULL) = 9\n\
+             9 <... close resumed>) = 0\n8 exit_group",
+        );
+        let calls = |whose| Trace::parse(&log, Path::new("/tmp/main"), whose).unwrap().calls;
+        assert_eq!(calls(Whose::Own).len(), 4);
+        let family = calls(Whose::Family);
+        assert_eq!(family[2..4], ["wait4(-1, NULL) = 9", "close(3 ) = 0"]);
+        assert_eq!(family.len(), 5, "{family:?}");
     }
 
     #[test]
@@ -134,7 +164,7 @@ mod tests {
              8 <... execve resumed>) = 0",
         );
         assert_ne!(interrupted, LOG);
-        assert_eq!(Trace::parse(&interrupted, Path::new("/tmp/main")).unwrap().count(), 3);
+        assert_eq!(Trace::parse(&interrupted, Path::new("/tmp/main"), Whose::Own).unwrap().count(), 3);
     }
 
     #[test]
@@ -167,6 +197,6 @@ mod tests {
 
     #[test]
     fn a_program_that_was_not_started_has_no_trace() {
-        assert!(Trace::parse(LOG, Path::new("/tmp/other")).is_none());
+        assert!(Trace::parse(LOG, Path::new("/tmp/other"), Whose::Own).is_none());
     }
 }

@@ -19,7 +19,7 @@ use super::{Case, line};
 pub const INDEX: &str = "REPLIT_RTLD_INDEX";
 
 /// From this version on a program with jemalloc starts under an auditor.
-const JEMALLOC: (u32, u32) = (2, 32);
+pub const JEMALLOC: (u32, u32) = (2, 32);
 
 /// What an index adds: it is opened, its size is asked for, it is mapped, and closed.
 const CALLS: i64 = 4;
@@ -66,7 +66,7 @@ pub fn failing_opens(run: &Run, name: &str) -> Result<Vec<String>> {
 
 /// Those of some opens that are not in ld.so's own directories and cache: a program may load a plugin of the machine, which has no
 /// other search path.
-fn of_closure(bed: &Bed, mut opens: Vec<String>) -> Vec<String> {
+pub fn of_closure(bed: &Bed, mut opens: Vec<String>) -> Vec<String> {
     let channel = bed.channel;
     let own = channel.default_directories.iter().map(|directory| format!("\"{}/", directory.display()));
     let own: Vec<String> = own.chain([format!("\"{}\"", channel.cache.display())]).collect();

@@ -19,6 +19,7 @@ mod hygiene;
 mod index;
 mod index_declared;
 mod index_files;
+mod index_oracle;
 mod index_search;
 mod index_start;
 mod log_files;
@@ -140,6 +141,7 @@ pub fn all() -> Vec<Case> {
         index_start::cases(),
         index_declared::cases(),
         index_files::cases(),
+        index_oracle::cases(),
         channels::cases(),
         wrapper::cases(),
         static_tls::cases(),
