@@ -33,8 +33,6 @@ pub mod declared;
 
 pub mod table;
 
-pub mod catalogue;
-
 pub mod name;
 
 pub mod skip;
@@ -44,6 +42,8 @@ pub mod versions;
 pub mod library;
 
 pub mod index;
+
+pub mod catalogue;
 
 pub mod views;
 
