@@ -19,6 +19,7 @@ mod hygiene;
 mod index;
 mod index_declared;
 mod index_files;
+mod index_live;
 mod index_oracle;
 mod index_search;
 mod index_start;
@@ -141,6 +142,7 @@ pub fn all() -> Vec<Case> {
         index_start::cases(),
         index_declared::cases(),
         index_files::cases(),
+        index_live::cases(),
         index_oracle::cases(),
         channels::cases(),
         wrapper::cases(),
