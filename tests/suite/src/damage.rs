@@ -146,6 +146,15 @@ impl Damage {
         Ok(())
     }
 
+    /// Lets the second library that is needed be the first once more.
+    pub fn needs_first_twice(&mut self) -> Result<()> {
+        let first = self.entry(DT_NEEDED)?;
+        ensure!(self.number(first + size_of::<u64>()) == DT_NEEDED as u32, "the second one does not follow");
+        let name = self.number(first);
+        self.set(first + DYN, name);
+        Ok(())
+    }
+
     /// Lets the first entry of the dynamic section with this tag not count.
     pub fn without_entry(&mut self, tag: u64) -> Result<()> {
         let at = self.entry(tag)? - size_of::<u64>();

@@ -21,6 +21,7 @@ mod index_declared;
 mod index_files;
 mod index_live;
 mod index_oracle;
+mod index_paths;
 mod index_search;
 mod index_start;
 mod log_files;
@@ -144,6 +145,7 @@ pub fn all() -> Vec<Case> {
         index_files::cases(),
         index_live::cases(),
         index_oracle::cases(),
+        index_paths::cases(),
         channels::cases(),
         wrapper::cases(),
         static_tls::cases(),
