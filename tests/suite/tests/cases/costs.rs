@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
+use suite::bounds::CALLS;
 use suite::counts::{Counts, LIMITS};
 use suite::dynamic::Dynamic;
 use suite::instructions::IDLE;
 use suite::run::Run;
 
+use super::index::with_index;
 use super::versions::{STDCXX, libstdcxx, wheel};
+use super::wrapper::generate;
 use super::{Case, line};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("costs/system-calls", system_calls).tool("strace"),
+        Case::new("costs/index", index).tool("strace"),
         Case::new("costs/no-directory-is-read-in-vain", no_directory_in_vain).tool("strace"),
         Case::new("costs/directories-are-read-once", directories_once).tool("strace"),
         Case::new("costs/large-directory", large_directory).tool("strace"),
@@ -49,6 +53,34 @@ fn system_calls(bed: &Bed) -> Result<()> {
         [counts.start, counts.directory, counts.candidate, counts.member].iter().all(|&count| count > 0),
         "{counts:?}"
     );
+    Ok(())
+}
+
+/// With an index of all that is declared, a program that needs nothing beyond libc takes so many calls more than without the
+/// auditor.
+fn index(bed: &Bed) -> Result<()> {
+    let hello = bed.program("store/bin/hello").source("int main(void) { return 0; }\n").build()?;
+    let mut declared = Vec::new();
+    for number in 0..100 {
+        bed.file(format!("store/{number}/lib{number}.so"), "")?;
+        declared.push(bed.path(format!("store/{number}")));
+    }
+    // The glibc is in a store, too.
+    let glibc = bed.channel.glibc_lib.ancestors().nth(2).context("it is in a store path")?;
+    let (store, programs) = (bed.path("store"), bed.path("store/bin"));
+    let options = declared.iter().map(|directory| ("--lib", directory.as_os_str()));
+    let stores = [glibc, &store].map(|store| ("--store", store.as_os_str()));
+    let options = options.chain(stores).chain([("--bin", programs.as_os_str())]);
+    generate(bed, "env", &options.collect::<Vec<_>>())?;
+    let run = bed.run(hello);
+    let index = bed.path("env/lib/rtld_loader.index");
+    let indexed = with_index(&run, &index).declare(&declared);
+    indexed.plain()?.runs()?;
+    let trace = indexed.traced()?;
+    ensure!(trace.calls.iter().any(|call| call.contains(&*index.to_string_lossy())), "the index is not opened");
+    ensure!(trace.failed_opens() == 0, "{trace:?}");
+    let added = trace.count() as i64 - run.traced()?.count() as i64;
+    ensure!(added <= CALLS as i64, "{added} system calls");
     Ok(())
 }
 

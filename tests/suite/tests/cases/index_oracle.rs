@@ -23,10 +23,14 @@ const OPEN_EACH: &str = include_str!("../../fixtures/open_each.c");
 /// A library that calls malloc before libc.so.6 is ready, under any auditor of an old glibc.
 const JEMALLOC_SONAME: &str = "libjemalloc";
 
+/// How much an index may have of what it indexes.
+const PER_CENT: u64 = 1;
+
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("index/oracle-programs", programs).views(&[View::Nix, View::Direct]).tool("strace"),
         Case::new("index/oracle-libraries", libraries).views(&[View::Nix, View::Direct]).tool("strace"),
+        Case::new("index/size", size).views(&[View::Nix, View::Direct]),
     ]
 }
 
@@ -41,25 +45,35 @@ struct Object {
 /// A closure and its index.
 struct Closure {
     objects: Vec<Object>,
+    /// How large all files are.
+    bytes: u64,
     index: PathBuf,
 }
 
 impl Closure {
-    /// All that is reached from what the channel has, but for its glibc.
+    /// All that is reached from what the channel has.
     fn of(bed: &Bed) -> Result<Closure> {
         let channel = bed.channel;
-        let python = channel.python.ancestors().nth(2).context("python is in an output")?;
-        let programs: Vec<&Path> = channel.programs.values().map(PathBuf::as_path).chain([python]).collect();
-        let outputs = channel.libraries.values().map(PathBuf::as_path);
-        let mut roots: Vec<PathBuf> = outputs.clone().chain(programs.iter().copied()).map(PathBuf::from).collect();
-        let (mut known, mut objects) = (BTreeSet::new(), Vec::new());
+        let programs: Vec<&Path> = channel.programs.values().map(PathBuf::as_path).chain([python(bed)?]).collect();
+        let libraries: Vec<&Path> = channel.libraries.values().map(PathBuf::as_path).collect();
+        Closure::read(bed, &programs, &libraries)
+    }
+
+    /// All that is reached from outputs with programs and from ones with libraries. The objects of the glibc are left out.
+    fn read(bed: &Bed, programs: &[&Path], libraries: &[&Path]) -> Result<Closure> {
+        let mut roots: Vec<PathBuf> = libraries.iter().chain(programs).map(PathBuf::from).collect();
+        let (mut known, mut objects, mut bytes) = (BTreeSet::new(), Vec::new(), 0);
         while let Some(root) = roots.pop() {
-            if channel.glibc_lib.starts_with(&root) || !known.insert(root.clone()) {
+            if !known.insert(root.clone()) {
                 continue;
             }
             for path in files(&root)? {
+                bytes += fs::metadata(&path)?.len();
                 let Ok(dynamic) = Dynamic::read(&path) else { continue };
                 roots.extend(dynamic.runpath.iter().flat_map(|list| list.split(':')).filter_map(store_path));
+                if bed.channel.glibc_lib.starts_with(&root) {
+                    continue;
+                }
                 let is_in = |name: &str| path.parent().is_some_and(|directory| directory.ends_with(name));
                 let is_library = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
                 // A static one would not be stopped.
@@ -70,12 +84,17 @@ impl Closure {
         objects.sort_by(|one, other| one.path.cmp(&other.path));
         let list = known.iter().map(|path| format!("{}\n", path.display())).collect::<String>();
         let list = bed.file("store-paths", list)?;
-        let options = outputs.map(|output| ("--lib-of", output.as_os_str()));
+        let options = libraries.iter().map(|output| ("--lib-of", output.as_os_str()));
         let options = options.chain(programs.iter().map(|output| ("--bin-of", output.as_os_str())));
         let options: Vec<_> = options.chain([("--closure", list.as_os_str())]).collect();
         generate(bed, "env", &options)?;
-        Ok(Closure { objects, index: bed.path("env/lib/rtld_loader.index") })
+        Ok(Closure { objects, bytes, index: bed.path("env/lib/rtld_loader.index") })
     }
+}
+
+/// The output that Python is in.
+fn python<'b>(bed: &Bed<'b>) -> Result<&'b Path> {
+    bed.channel.python.ancestors().nth(2).context("python is in an output")
 }
 
 /// The store path that a directory is in.
@@ -162,6 +181,17 @@ fn libraries(bed: &Bed) -> Result<()> {
     let own = calls(&with_index(&opener.arg(bed.file("nothing", "")?), &closure.index))?;
     ensure!(before.len() > 300 && own.len() < 50, "{before:#?} {own:#?}");
     ensure!(after == own, "{} instead of {}: {after:#?}", after.len(), before.len());
+    Ok(())
+}
+
+/// The index of Python's closure, and of all that there is, is small beside what it indexes.
+fn size(bed: &Bed) -> Result<()> {
+    for closure in [Closure::read(bed, &[python(bed)?], &[])?, Closure::of(bed)?] {
+        let size = fs::metadata(&closure.index)?.len();
+        let (objects, bytes) = (closure.objects.len(), closure.bytes);
+        ensure!(objects >= 40, "{objects} objects");
+        ensure!(size * 100 < bytes * PER_CENT, "{size} bytes for {objects} objects in {bytes} bytes");
+    }
     Ok(())
 }
 
