@@ -11,6 +11,7 @@ use suite::outcome::Outcome;
 use suite::run::Run;
 
 use super::index::with_index;
+use super::index_paths::collision;
 use super::versions::{NEVER, needing};
 use super::wrapper::generate;
 use super::{Case, line};
@@ -28,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/declared-single-files", single_files).tool("strace"),
         Case::new("index/declared-closing-slash", closing_slash).tool("strace"),
         Case::new("index/declared-any-name", any_name).tool("strace"),
+        Case::new("index/declared-one-hash", one_hash).tool("strace"),
         Case::new("index/declared-no-library", no_library),
         Case::new("index/declared-links", links),
         Case::new("index/declared-hwcaps", hwcaps).system(X86_64).since((2, 33)),
@@ -226,6 +228,27 @@ fn any_name(bed: &Bed) -> Result<()> {
     alike(&run, &index)?.prints([says(bed, "store/lib", "plugin"), says(bed, "store/lib", "plugin.1.dylib")])?;
     opens_alone(bed, &with_index(&run, &index), &[plugin, dotted])?;
     alike(&open(bed, &["other"], &declared)?, &index)?.misses("other")?;
+    Ok(())
+}
+
+/// Two names of one hash, each in a directory of its own.
+fn one_hash(bed: &Bed) -> Result<()> {
+    let names = collision("")?;
+    let declared = ["store/first", "store/second"];
+    let mut files = Vec::new();
+    for (directory, name) in declared.into_iter().zip(&names) {
+        files.push(library(bed, directory, name)?);
+    }
+    let index = index(bed, "env", &declared)?;
+    for nth in [0, 1] {
+        let run = open(bed, &[names[nth].as_str()], &declared)?;
+        alike(&run, &index)?.prints([says(bed, declared[nth], &names[nth])])?;
+        opens_alone(bed, &with_index(&run, &index), &files[nth..=nth])?;
+        // Of one that is declared without the other, the other is not declared.
+        let alone = self::index(bed, "alone", &declared[nth..=nth])?;
+        let other = open(bed, &[names[1 - nth].as_str()], &declared[nth..=nth])?;
+        alike(&other, &alone)?.misses(&names[1 - nth])?;
+    }
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! Names and paths that an index must not take for others: each is held against ld.so's own search.
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use suite::bed::Bed;
 use suite::damage::Damage;
 use suite::manifest::View;
@@ -28,6 +28,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/needed-twice", needed_twice).tool("strace"),
         Case::new("index/needed-by-path", needed_by_path),
         Case::new("index/requester-by-link", requester_by_link).tool("strace"),
+        Case::new("index/requester-is-gone", requester_is_gone),
+        Case::new("index/script", script),
         Case::new("index/hard-links", hard_links),
         Case::new("index/hard-links-without-proc", hard_links_without_proc).views(&[View::Nix]),
         Case::new("index/links-without-proc", links_without_proc).views(&[View::Nix]),
@@ -102,7 +104,7 @@ fn dots_through_links(bed: &Bed) -> Result<()> {
 }
 
 /// Two names whose hash is the same behind what precedes them.
-fn collision(before: &str) -> Result<[String; 2]> {
+pub fn collision(before: &str) -> Result<[String; 2]> {
     let hash = |text: &str| {
         text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     };
@@ -246,6 +248,47 @@ fn requester_by_link(bed: &Bed) -> Result<()> {
     let expected = [deep, bed.path("store/linked/deep").join(TWIN), other];
     for (program, loads) in programs.iter().zip(&expected) {
         straight(&bed.run(program), &index, loads)?;
+    }
+    Ok(())
+}
+
+/// A requester is closed, and another one is in its place in memory.
+fn requester_is_gone(bed: &Bed) -> Result<()> {
+    let mut plugins = Vec::new();
+    for (name, directory) in [("libone.so", "store/first"), ("libtwo.so", "store/other")] {
+        let twin = twin(bed, directory)?;
+        let plugin = bed.library(&format!("store/lib/{name}")).says(name).needs(&twin);
+        plugins.push(plugin.runpath(&list(bed, &["store/none", directory])).build()?);
+    }
+    let program = bed.program("store/bin/main").source(include_str!("../../fixtures/in_turn.c"));
+    let run = bed.run(program.runpath(&list(bed, &["store/none", "store/lib"])).build()?);
+    let index = index(bed)?;
+    for loads in ["store/first", "store/other"] {
+        same(&run.clone().args(&plugins), &index, &bed.path(loads).join(TWIN))?;
+    }
+    same(&run.args(["libone.so", "libtwo.so"]), &index, &plugins[1])
+}
+
+/// A script of the store is started, by the name that the kernel hands on, and is not the program.
+fn script(bed: &Bed) -> Result<()> {
+    let found = twin(bed, "store/other/own")?;
+    for directory in ["store/own", "outside/own"] {
+        twin(bed, directory)?;
+    }
+    let program = bed.program("store/other/bin/main").source(LOADED).needs(&found);
+    let program = program.runpath("$ORIGIN/none:$ORIGIN/../own").build()?;
+    let text = format!("#!{}\n", program.display());
+    let scripts = ["store/bin/script", "outside/bin/script"].map(|name| bed.file(name, &text));
+    let index = index_of(bed, "env")?;
+    for script in scripts {
+        let script = script?;
+        fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+        // It opens its argument, the script itself, which is no library.
+        let run = bed.run(&script);
+        let plain = run.plain()?;
+        let own = bed.path("store/other/bin/../own").join(TWIN).display().to_string();
+        ensure!(plain.stdout.lines().any(|file| file == own), "{plain}");
+        with_index(&run, &index).plain()?.equals(&plain)?;
     }
     Ok(())
 }
