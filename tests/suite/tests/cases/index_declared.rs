@@ -395,6 +395,7 @@ fn changed_by_hand(bed: &Bed) -> Result<()> {
         format!("{}:{}:{}:", path("store/a"), path("store/b"), path("store/c")),
         format!("{}:{}:{}x", path("store/a"), path("store/b"), path("store/c")),
         format!("{}:{}:{}/libthree.so", path("store/a"), path("store/b"), path("store/c")),
+        format!("{}:{}:{}/libfour.so", path("store/a"), path("store/b"), path("store/c")),
         format!("relative:{}:{}", path("store/c"), path("store/b")),
     ] {
         let run = bed.run(&main).args(names).env("REPLIT_LD_LIBRARY_PATH", text);

@@ -127,7 +127,7 @@ fn one_hash(bed: &Bed) -> Result<()> {
         libraries.push(bed.library(&format!("{directory}/{name}")).says(directory).build()?);
     }
     let [one, two] = &libraries[..] else { bail!("there are two") };
-    let runpath = list(bed, &["store/none", "store/first", "store/second"]);
+    let runpath = list(bed, &["store/bin/none", "store/first", "store/second"]);
     let both = main(bed).needs(one).needs(two).runpath(&runpath).build()?;
     let program = |name: &str| bed.program(&format!("store/bin/{name}")).source(LOADED).runpath(&runpath);
     let (second, open) = (program("second").needs(two).build()?, program("open").build()?);
@@ -152,9 +152,9 @@ fn one_hash_of_paths(bed: &Bed) -> Result<()> {
     for name in &names {
         let library = bed.library(&format!("store/lib/{name}")).says(name).build()?;
         let program = bed.program(&format!("store/bin/{name}")).source(LOADED).needs(&library);
-        programs.push((program.runpath(&list(bed, &["store/none", "store/lib"])).build()?, library));
+        programs.push((program.runpath(&list(bed, &["store/bin/none", "store/lib"])).build()?, library));
     }
-    let open = main(bed).runpath(&list(bed, &["store/none", "store/lib"])).build()?;
+    let open = main(bed).runpath(&list(bed, &["store/bin/none", "store/lib"])).build()?;
     let index = index(bed)?;
     for ((program, library), name) in programs.iter().zip(&names) {
         same(&bed.run(program), &index, library)?;
@@ -217,7 +217,7 @@ fn needed_by_path(bed: &Bed) -> Result<()> {
     {
         let library = bed.library(&format!("store/elsewhere/{TWIN}")).says("elsewhere").soname(Some(soname)).build()?;
         let program = bed.program(&format!("store/bin/main{nth}")).source(LOADED).needs(&library);
-        let program = program.runpath(&list(bed, &["store/none", "store/lib"])).build()?;
+        let program = program.runpath(&list(bed, &["store/bin/none", "store/lib"])).build()?;
         let index = index(bed)?;
         for directory in ["store", "store/elsewhere", "store/lib"] {
             let run = bed.run(&program).working_directory(bed.path(directory));
@@ -242,7 +242,7 @@ fn requester_by_link(bed: &Bed) -> Result<()> {
     let mut programs = Vec::new();
     for directory in ["real", "linked", "alone"] {
         let program = bed.program(&format!("store/bin/{directory}")).source(LOADED).needs(&middle);
-        programs.push(program.runpath(&list(bed, &["store/none", &format!("store/{directory}")])).build()?);
+        programs.push(program.runpath(&list(bed, &["store/bin/none", &format!("store/{directory}")])).build()?);
     }
     let index = index(bed)?;
     let expected = [deep, bed.path("store/linked/deep").join(TWIN), other];
@@ -258,10 +258,10 @@ fn requester_is_gone(bed: &Bed) -> Result<()> {
     for (name, directory) in [("libone.so", "store/first"), ("libtwo.so", "store/other")] {
         let twin = twin(bed, directory)?;
         let plugin = bed.library(&format!("store/lib/{name}")).says(name).needs(&twin);
-        plugins.push(plugin.runpath(&list(bed, &["store/none", directory])).build()?);
+        plugins.push(plugin.runpath(&list(bed, &["store/bin/none", directory])).build()?);
     }
     let program = bed.program("store/bin/main").source(include_str!("../../fixtures/in_turn.c"));
-    let run = bed.run(program.runpath(&list(bed, &["store/none", "store/lib"])).build()?);
+    let run = bed.run(program.runpath(&list(bed, &["store/bin/none", "store/lib"])).build()?);
     let index = index(bed)?;
     for loads in ["store/first", "store/other"] {
         same(&run.clone().args(&plugins), &index, &bed.path(loads).join(TWIN))?;
@@ -353,7 +353,7 @@ fn links_without_proc(bed: &Bed) -> Result<()> {
         twin(bed, directory)?;
     }
     let origin = format!("$ORIGIN/../own:{}", list(bed, &["store/last"]));
-    let plain = list(bed, &["store/none", "store/last"]);
+    let plain = list(bed, &["store/bin/none", "store/last"]);
     let mut programs = Vec::new();
     for (name, runpath) in [("origin", origin), ("plain", plain)] {
         let program =
