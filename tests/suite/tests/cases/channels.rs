@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::run::Run;
 
+use super::index::with_index;
 use super::versions::{NEVER, STDCXX};
 use super::wrapper::generate;
 use super::{Case, line};
@@ -36,6 +37,7 @@ pub fn cases() -> Vec<Case> {
         case("nested", nested);
         case("single-files", single_files);
         case("without-index", without_index);
+        case("changed-by-hand", changed_by_hand);
         let runtime =
             Case::new(format!("channels/runtime-libraries-{place}"), move |bed| runtime_libraries(bed, place));
         cases.push(runtime.store_only());
@@ -376,5 +378,34 @@ fn without_index(bed: &Bed, place: &str) -> Result<()> {
     ensure!(index.is_file(), "there is no index");
     fs::remove_file(index)?;
     run.plain()?.prints([&lines[1]])?;
+    Ok(())
+}
+
+/// Whoever puts something in front of the variable gets it first. The order among channels stays what it is.
+fn changed_by_hand(bed: &Bed, place: &str) -> Result<()> {
+    let newer = Channel::made_up(bed, place, "newer", 1)?.has("libone.so")?.has("libtwo.so")?.has("libthree.so")?;
+    let older = Channel::made_up(bed, place, "older", -1)?.has("libone.so")?.has("libtwo.so")?;
+    let own = Channel::own(bed, place).has("libone.so")?;
+    for soname in ["libone.so", "libfour.so"] {
+        bed.library(&format!("users/{soname}")).says("users").build()?;
+    }
+    let sonames = ["libone.so", "libtwo.so", "libthree.so", "libfour.so"];
+    let [one, two, three] = [own.line("libone.so"), older.line("libtwo.so"), newer.line("libthree.so")];
+    let [users_one, users_four] =
+        ["libone.so", "libfour.so"].map(|soname| line("users", &bed.path("users").join(soname)));
+    let lines = |first: &String| [first.clone(), two.clone(), three.clone(), users_four.clone()];
+    environment(bed, "env", &[newer.declared(), older.declared(), own.declared()])?;
+    let main = bed.run(bed.program("main").build()?).args(sonames);
+    let [newer, older, own] = [newer, older, own].map(|channel| bed.path(channel.directory));
+    let users = bed.path("users");
+    for (declared, first) in [
+        ([&users, &newer, &older, &own], &users_one),
+        ([&newer, &users, &older, &own], &one),
+        ([&own, &older, &newer, &users], &one),
+        ([&older, &own, &users, &newer], &one),
+    ] {
+        let run = with_index(&main, &bed.path("env/lib/rtld_loader.index")).declare(declared);
+        run.plain()?.prints(lines(first))?;
+    }
     Ok(())
 }
