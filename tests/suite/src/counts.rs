@@ -11,8 +11,7 @@ use crate::manifest::{Manifest, View};
 use crate::run::Run;
 
 /// The most system calls that each figure may come to. The trials hold the auditor to them, the bench prints them.
-pub const LIMITS: Limits =
-    Limits { start: 9, directory: 5, miss: 6, undeclared: 0, candidate: 8, member: 8, again: 2 };
+pub const LIMITS: Limits = Limits { start: 9, directory: 5, miss: 6, undeclared: 0, candidate: 8, member: 8, again: 2 };
 
 /// Upper bounds for [`Counts`].
 #[derive(Clone, Copy, Debug)]
