@@ -36,7 +36,8 @@ pub const DIRECTORY: usize = 28;
 /// See [`SLOT`].
 pub const CHANNEL: usize = 12;
 
-/// Flags of a file: ld.so's choice depends on the processor, or it would stop there with an error.
+/// Flags of a file: ld.so's choice depends on the processor, or it would stop there with an error; or ld.so has to remember the
+/// name, since the file has another one.
 pub const UNCERTAIN: u32 = 1;
 /// Flags of a file: what it needs is not answered from the index, since it inherits search paths, or has one that only the
 /// running ld.so can read.
@@ -193,8 +194,10 @@ impl<'i> Index<'i> {
         let hashed = hash(START, soname);
         let answer = requester.answers().find(|(known, file)| *known == hashed && file.is_named(soname));
         let answer = answer.map(|(_, file)| Step::File(file));
-        let unknown = requester.0.has(UNSEARCHED).then_some(Step::Unknown);
-        let known = answer.or(unknown);
+        // Of other names not every file is there.
+        let is_unknown = requester.0.has(UNSEARCHED) || !is_listed(soname);
+        let unknown = is_unknown.then_some(Step::Unknown);
+        let known = unknown.or(answer);
         // Directories that may change matter only where a later one has the library. Where none has, they are ld.so's.
         let mut before = 0;
         let last = known.or_else(|| {

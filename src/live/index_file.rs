@@ -113,8 +113,10 @@ impl Indices {
             && self.file(path).is_none()
     }
 
-    /// The channel of a declared entry.
+    /// The channel of a declared entry, however many slashes close it.
     pub fn channel(&self, entry: &[u8]) -> Option<Channel<'static>> {
+        let closing = entry.iter().rev().take_while(|&&byte| byte == b'/').count();
+        let entry = entry.get(..entry.len().checked_sub(closing)?)?;
         let (_, channel) = self.first(|index| index.channel(index.directory(entry)?))?;
         Some(channel)
     }

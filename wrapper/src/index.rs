@@ -55,7 +55,8 @@ pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
     }
     for (nth, channel) in input.channels.iter().enumerate() {
         for library in &channel.libraries {
-            let listed = directories.entry(library.path().into()).or_insert_with(live);
+            let path = without_closing_slash(library.path().into());
+            let listed = directories.entry(path).or_insert_with(live);
             if listed.channel == 0 {
                 listed.channel = nth + 1;
             }
@@ -118,6 +119,7 @@ impl<'i> Collector<'i> {
 
     fn collect(&mut self) {
         while let Some(path) = self.rest.pop() {
+            let path = without_closing_slash(path);
             if self.directories.contains_key(&path) {
                 continue;
             }
@@ -182,19 +184,23 @@ impl<'i> Collector<'i> {
         }
         let uncertain = || is_listed.then(unknown);
         // A link to nothing, or out of the store, may lead to another file tomorrow.
-        let is_fixed = |real: &PathBuf| is_stored(real, self.input.stores) && real.is_file();
-        let Some(real) = path.canonicalize().ok().filter(is_fixed) else {
+        let Some(real) = settle(path, self.input.stores).filter(|real| real.is_file()) else {
             return uncertain();
         };
         // With what is no object for this machine ld.so goes on, or stops: that is left to it.
         let Some(object) = File::open(path).ok().and_then(|file| ObjectFile::read(&file)) else { return uncertain() };
         let link = if real == path { 0 } else { LINK };
+        // By its soname ld.so knows a library that is loaded. By another name it may come to be the same file, and ld.so
+        // remembers that name then.
+        let name = path.file_name()?.as_bytes();
+        let is_alias = object.soname.as_ref().map_or(link != 0, |soname| soname != name);
+        let alias = if is_listed && is_alias { UNCERTAIN } else { 0 };
         // An object without a RUNPATH may inherit search paths.
         let runpath = object.runpath.as_deref();
         let origin = if runpath.is_some_and(has_token) { ORIGIN } else { 0 };
         let found = runpath.and_then(|runpath| directories(runpath, path.parent()?));
         let found = found.filter(|directories| directories.iter().all(|directory| is_plain(directory)));
-        let flags = link | origin | if found.is_some() { 0 } else { UNSEARCHED };
+        let flags = link | alias | origin | if found.is_some() { 0 } else { UNSEARCHED };
         let record = self.record(real);
         Some(Entry { directories: found.unwrap_or_default(), needed: object.needed, record, flags, ..Entry::default() })
     }
@@ -225,12 +231,49 @@ fn subdirectories(root: &Path) -> Vec<PathBuf> {
 
 /// Whether what a directory has cannot change: it is in the store, or is not there in a part of the store that is.
 fn is_fixed(directory: &Path, stores: &[PathBuf]) -> bool {
-    let Some((root, below)) = store_path(directory, stores).filter(|_| is_plain(directory)) else { return false };
-    match directory.canonicalize() {
-        Ok(real) => is_stored(&real, stores) && real.is_dir(),
-        // What leads up from there may lead out of it.
-        Err(_) => root.is_dir() && below.components().all(|component| matches!(component, Component::Normal(_))),
+    let Some(real) = Some(directory).filter(|path| is_plain(path)).and_then(|path| settle(path, stores)) else {
+        return false;
+    };
+    let root_exists = || store_path(&real, stores).is_some_and(|(root, _)| root.is_dir());
+    real.is_dir() || (!real.exists() && root_exists())
+}
+
+/// The most links on the way to a file, as in Linux.
+const LINKS: usize = 40;
+
+/// Where a path leads, if nothing on the way there can change: all links and their targets are in the store. The file need not
+/// be there.
+fn settle(path: &Path, stores: &[PathBuf]) -> Option<PathBuf> {
+    let (root, below) = store_path(path, stores)?;
+    let mut at = root.parent()?.to_owned();
+    let mut rest: Vec<OsString> = vec![root.file_name()?.into()];
+    rest.extend(below.components().map(|component| component.as_os_str().to_owned()));
+    rest.reverse();
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            at.pop();
+        } else {
+            at.push(&name);
+        }
+        if !is_stored(&at, stores) {
+            return None;
+        }
+        if let Ok(target) = fs::read_link(&at) {
+            links += 1;
+            if links > LINKS {
+                return None;
+            }
+            let (start, below) = match store_path(&target, stores) {
+                Some((root, _)) => (root.parent()?.to_owned(), target.strip_prefix(root.parent()?).ok()?.to_owned()),
+                None if target.is_absolute() => return None,
+                None => (at.parent()?.to_owned(), target),
+            };
+            at = start;
+            rest.extend(below.components().rev().map(|component| component.as_os_str().to_owned()));
+        }
     }
+    Some(at)
 }
 
 /// The store path that a path is in, and what is below that.
@@ -254,8 +297,100 @@ fn names(directory: &Path) -> impl Iterator<Item = OsString> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|file| file.file_name())
 }
 
+/// A path as the auditor compares it. (`Path` takes both for the same, but keeps the slash.)
+fn without_closing_slash(path: PathBuf) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let closing = bytes.iter().rev().take_while(|&&byte| byte == b'/').count();
+    PathBuf::from(OsStr::from_bytes(&bytes[..bytes.len() - closing]))
+}
+
 /// Whether a path is the same as bytes, which ld.so compares, and as components, which are compared here.
 fn is_plain(path: &Path) -> bool {
     let components = path.as_os_str().as_bytes().split(|&byte| byte == b'/').skip(1);
     components.into_iter().all(|component| !matches!(component, b"" | b"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_leads_out_of_the_store_may_change() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path();
+        let stores = [root.join("store"), root.join("other")];
+        for directory in ["store/a/lib/deep", "store/b/lib", "other/c/lib", "run"] {
+            fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        let link = |at: &str, to: &Path| symlink(to, root.join(at)).unwrap();
+        link("run/current", &root.join("store/b"));
+        link("store/a/inside", &root.join("store/b/lib"));
+        link("store/a/relative", Path::new("../b/lib"));
+        link("store/a/across", &root.join("other/c"));
+        link("store/a/later", &root.join("run/driver"));
+        link("store/a/and-back", &root.join("run/current"));
+        link("store/a/up", Path::new("../../run/current/lib"));
+        link("store/a/unmade", &root.join("store/d/lib"));
+        link("store/a/loop", Path::new("loop"));
+        let is_fixed = |path: &str| is_fixed(&root.join(path), &stores);
+        for path in ["lib", "inside", "relative", "across/lib", "none/lib", "lib/deep/../../relative", "lib/../none"] {
+            assert!(is_fixed(&format!("store/a/{path}")), "{path}");
+        }
+        for path in ["later/lib", "and-back/lib", "up", "unmade", "loop", "../../run", "lib/../../../run/current/lib"] {
+            assert!(!is_fixed(&format!("store/a/{path}")), "{path}");
+        }
+        assert!(!is_fixed("run") && !is_fixed("store") && !is_fixed("store/none/lib"));
+    }
+
+    #[test]
+    fn a_second_name_of_a_library_is_left_to_ld_so() {
+        let temporary = tempfile::tempdir().unwrap();
+        let lib = temporary.path().join("store/a/lib");
+        fs::create_dir_all(&lib).unwrap();
+        for (name, soname) in [("libx.so.1", Some("libx.so.1")), ("liby.so", None), ("libother.so", Some("libz.so"))] {
+            let mut cc = Command::new("cc");
+            cc.args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"]).arg(lib.join(name));
+            cc.args(soname.map(|soname| format!("-Wl,-soname,{soname}")));
+            assert!(cc.status().unwrap().success());
+        }
+        symlink("libx.so.1", lib.join("libx.so")).unwrap();
+        symlink("liby.so", lib.join("liby.so.1")).unwrap();
+        let stores = [temporary.path().join("store")];
+        let input = Input { libraries: &[], declared: &[], roots: &[], channels: &[], stores: &stores, machine: 0 };
+        let listed = Collector::new(&input).list(&lib);
+        let uncertain: Vec<_> = listed.iter().filter(|(_, entry)| entry.flags & UNCERTAIN != 0).collect();
+        let names: Vec<_> = uncertain.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["libother.so", "libx.so", "liby.so.1"]);
+        assert!(listed.values().all(|entry| entry.record.is_some()), "they may be handed out");
+    }
+
+    #[test]
+    fn a_closing_slash_makes_no_other_directory() {
+        let temporary = tempfile::tempdir().unwrap();
+        let stores = [temporary.path().join("store")];
+        let lib = stores[0].join("a/lib");
+        fs::create_dir_all(&lib).unwrap();
+        let libraries = vec![ListEntry::parse(lib.join("").as_os_str()).unwrap()];
+        let declared = [lib.join("")];
+        let closure = Closure::read(&libraries, &[]);
+        let channels = [Channel { name: "a".into(), libraries: libraries.clone(), glibc: None }];
+        let input = Input {
+            libraries: &libraries,
+            declared: &declared,
+            roots: &[],
+            channels: &channels,
+            stores: &stores,
+            machine: 0,
+        };
+        let bytes = write(&closure, &input).unwrap();
+        let index = rtld_loader::index::Index::read(&bytes, 0).unwrap();
+        let directory = index.directory(lib.as_os_str().as_bytes()).unwrap();
+        assert!(!directory.is_live() && index.channel(directory).is_some());
+        for (path, expected) in [("/a/b", "/a/b"), ("/a/b//", "/a/b"), ("/", "")] {
+            assert_eq!(without_closing_slash(path.into()).as_os_str(), expected);
+        }
+    }
 }

@@ -319,7 +319,8 @@ mod tests {
             ("/s/bin/live", "libnone.so", "unknown"),
             ("/s/bin/rpath", "libx.so", "unknown"),
             ("/s/b/liby.so", "ibx.so", ""),
-            ("/s/b/liby.so", "", ""),
+            ("/s/b/liby.so", "", "unknown"),
+            ("/s/b/libx.so", "x", "unknown"),
         ] {
             assert_eq!(search(&index, requester, soname), found, "{soname} for {requester}");
         }

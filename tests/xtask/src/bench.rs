@@ -10,6 +10,9 @@ use xshell::Shell;
 use crate::channels::Set;
 use crate::{channels, docs, indexing, manifest, setup, step};
 
+/// The first glibc that is supported. An older ld.so asks for more memory under any auditor.
+const SUPPORTED: (u32, u32) = (2, 34);
+
 /// What to measure.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -49,7 +52,9 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
             let all = starts(&manifest, channel)?;
             let (bounds, more) = bounds::table(&all);
             println!("{} {}\n\n{}\n\n{bounds}\n", channel.name, channel.glibc, starts::table(&all));
-            beyond.extend(more.into_iter().map(|what| format!("{}, {what}", channel.name)));
+            if channel.version() >= SUPPORTED {
+                beyond.extend(more.into_iter().map(|what| format!("{}, {what}", channel.name)));
+            }
             measured.push((channel, all));
         }
         if arguments.docs {

@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("index/dots", dots).tool("strace"),
         Case::new("index/dots-through-links", dots_through_links),
+        Case::new("index/links-out-of-the-store", links_out),
         Case::new("index/one-hash-two-sonames", one_hash),
         Case::new("index/one-hash-two-paths", one_hash_of_paths),
         Case::new("index/needed-twice", needed_twice).tool("strace"),
@@ -55,6 +56,31 @@ fn dots(bed: &Bed) -> Result<()> {
         straight(&bed.run(program), &index(bed)?, &bed.path(place).join(TWIN))?;
     }
     Ok(())
+}
+
+/// A link that leads out of the store, to what comes later, or through a place outside back into it.
+fn links_out(bed: &Bed) -> Result<()> {
+    let (last, other) = (twin(bed, "store/last")?, twin(bed, "store/other/lib")?);
+    bed.dir("store/other/bin")?;
+    bed.dir("outside")?;
+    for (link, target) in [("store/driver", "outside/driver"), ("store/current", "outside/current")] {
+        symlink(bed.path(target), bed.path(link))?;
+    }
+    symlink(bed.path("store/none"), bed.path("outside/current"))?;
+    let start = |name: &str, link: &str| -> Result<Run> {
+        let program = bed.program(&format!("store/bin/{name}")).source(LOADED).needs(&last);
+        Ok(bed.run(program.runpath(&list(bed, &[link, "store/last"])).build()?))
+    };
+    let (driver, current) = (start("driver", "store/driver/lib")?, start("current", "store/current/lib")?);
+    let index = index(bed)?;
+    same(&driver, &index, &last)?;
+    same(&current, &index, &last)?;
+    twin(bed, "outside/driver/lib")?;
+    fs::remove_file(bed.path("outside/current"))?;
+    symlink(bed.path("store/other"), bed.path("outside/current"))?;
+    same(&driver, &index, &bed.path("store/driver/lib").join(TWIN))?;
+    ensure!(other.exists());
+    same(&current, &index, &bed.path("store/current/lib").join(TWIN))
 }
 
 /// Behind a link `..` leads up from where the link leads to, which may be out of the store, and may change.
