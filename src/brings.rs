@@ -99,6 +99,8 @@ fn find<O: Objects, F: Files>(
     for nth in 0.. {
         let library = search.files.library(library);
         let Some(element) = library.search().nth(nth) else { break };
+        let Some(left) = paths.checked_sub(1) else { break };
+        *paths = left;
         let origin = split_directory(library.path()).map(|(directory, _)| directory);
         search.path.clear();
         let expanded = expand(element, search.path, |token, into| match token {
@@ -109,8 +111,6 @@ fn find<O: Objects, F: Files>(
         if path.is_none() || !search.path.as_bytes().starts_with(b"/") {
             continue;
         }
-        let Some(left) = paths.checked_sub(1) else { break };
-        *paths = left;
         match search.files.examine(search.path.as_c_str())? {
             Err(Skip::Missing | Skip::Broken | Skip::OtherMachine) => {}
             found => return Ok(Some(found)),

@@ -127,7 +127,12 @@ impl<'m> Catalogue<'m> {
                 next_any = any.next();
             }
             let form = if value & 1 == 0 { Form::InDirectory } else { Form::File };
-            Some(Candidate { entry: entry_at(self.declared, (value >> 1) as usize)?, form })
+            // A damaged index must not make a path of a part of one.
+            let at = (value >> 1) as usize;
+            let before = at.checked_sub(1).map(|before| self.declared.get(before));
+            let entry = entry_at(self.declared, at)?;
+            let starts = matches!(before, None | Some(Some(b':'))) && entry.path.starts_with(b"/");
+            starts.then_some(Candidate { entry, form })
         });
         known.chain(self.beyond())
     }

@@ -15,7 +15,7 @@
 
 use crate::brings;
 use crate::catalogue::{Candidate, Catalogue, Form};
-use crate::channel::Order;
+use crate::channel::{Order, Rank};
 use crate::environment::split_directory;
 use crate::family;
 use crate::gate::{self, Fit};
@@ -241,12 +241,12 @@ impl<'c, O: Objects> Choice<'c, O> {
         answer: &mut PathBuf,
         witness: &mut impl Witness,
     ) -> Result<bool, Unsure> {
-        let order = Order::new(catalogue, search, glibc, self.soname)?;
+        let order = Order::new(catalogue, search, glibc, self.soname, self.requester)?;
         let mut best = None;
         let mut last = None;
         let of = |files: &F, candidate: &Candidate<'_>| order.rank(files, candidate.entry);
         // Another channel only has what those before it lack.
-        while best.is_none_or(|(_, fit): (_, Fit)| !fit.is_sure)
+        while best.is_none_or(|(_, _, fit): (_, _, Fit)| !fit.is_sure)
             && let ranks = catalogue.candidates(self.soname).map(|candidate| of(search.files, &candidate))
             && let Some(rank) = ranks.filter(|rank| last < Some(*rank)).min()
         {
@@ -257,28 +257,35 @@ impl<'c, O: Objects> Choice<'c, O> {
                 }
                 let verdict = self.judge(candidate, search, glibc, answer)?;
                 witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
-                if self.take(candidate, verdict, &mut best) {
+                if self.take(candidate, rank, verdict, &mut best) {
                     return Ok(true);
                 }
             }
         }
-        Ok(best.and_then(|(candidate, _)| path_of(candidate, self.soname, answer)).is_some())
+        Ok(best.and_then(|(candidate, ..)| path_of(candidate, self.soname, answer)).is_some())
     }
 
     /// Takes a verdict in. Whether no other candidate need be looked at.
     fn take(
         &mut self,
         candidate: Candidate<'c>,
+        rank: Rank,
         verdict: Result<Fit, Skip>,
-        best: &mut Option<(Candidate<'c>, Fit)>,
+        best: &mut Option<(Candidate<'c>, Rank, Fit)>,
     ) -> bool {
         match verdict {
             Ok(fit) => {
-                let order = |fit: Fit| (fit.is_sure, fit.definitions);
-                if best.is_none_or(|(_, other)| order(fit) > order(other)) {
-                    *best = Some((candidate, fit));
+                let is_runtime = RUNTIME.iter().any(|prefix| self.soname.starts_with(prefix));
+                let defines_more = |channel, other: Fit| {
+                    is_runtime && channel == rank && fit.is_sure == other.is_sure && fit.definitions > other.definitions
+                };
+                let is_better = |(_, channel, other): (_, Rank, Fit)| {
+                    (fit.is_sure && !other.is_sure) || defines_more(channel, other)
+                };
+                if best.is_none_or(is_better) {
+                    *best = Some((candidate, rank, fit));
                 }
-                fit.is_sure && !RUNTIME.iter().any(|prefix| self.soname.starts_with(prefix))
+                fit.is_sure && !is_runtime
             }
             Err(skip) => {
                 self.has_unfit |= skip == Skip::Token;

@@ -24,6 +24,11 @@ impl World {
 
     /// The ranks of all entries, each of which has the library.
     fn ranks(&self, declared: &[Declared]) -> Result<Vec<Rank>, Unsure> {
+        self.ranks_for(0, declared)
+    }
+
+    /// The same for a requester.
+    fn ranks_for(&self, requester: usize, declared: &[Declared]) -> Result<Vec<Rank>, Unsure> {
         let paths: Vec<_> = declared.iter().map(|(path, _)| *path).collect();
         let list = paths.join(":");
         let mut memory = vec![0; 1 << 16];
@@ -45,7 +50,7 @@ impl World {
         let mut image = || if self.image_is_known { Ok(image()) } else { Err(Unsure::LoaderImage) };
         let (mut path, mut directory) = (PathBuf::new(), PathBuf::new());
         let mut search = search(&objects, &mut files, &mut image, "", &mut path);
-        let order = Order::new(&catalogue, &mut search, &mut directory, FOUND)?;
+        let order = Order::new(&catalogue, &mut search, &mut directory, FOUND, requester)?;
         Ok(catalogue.candidates(FOUND).map(|candidate| order.rank(search.files, candidate.entry)).collect())
     }
 }
@@ -133,4 +138,12 @@ fn a_directory_is_enough_where_the_version_is_not_known() {
     let world = World { image_is_known: false, ..own() };
     let ranks = world.ranks(&[("/a", Some(("/x", 41))), ("/b", Some((OWN, 36)))]).unwrap();
     assert!(ranks[1] < ranks[0], "{ranks:?}");
+}
+
+#[test]
+fn what_a_channel_needs_comes_from_it() {
+    // The requester is what lies in /own/lib.
+    let declared = [("/a", Some((OWN, 36))), ("/own/lib", Some(("/old", 31))), ("/b", Some(("/old", 31)))];
+    assert_eq!(own().ranks_for(1, &declared), Ok(vec![Rank::Own, Rank::Requester, Rank::Requester]));
+    assert_eq!(own().ranks_for(0, &declared), Ok(vec![Rank::Own, Rank::Older(5), Rank::Older(5)]));
 }

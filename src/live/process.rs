@@ -94,9 +94,9 @@ pub struct Process {
     /// Its libc.so.6, once it is loaded.
     libc: Option<LoadedObject>,
     /// The last object that was asked for its DT_RPATH.
-    has_rpath: Option<(LoadedObject, bool)>,
+    has_rpath: Published<(LoadedObject, bool)>,
     /// The last requester that an index has, there.
-    indexed: Option<(LoadedObject, Index<'static>, File<'static>)>,
+    indexed: Published<(LoadedObject, Index<'static>, File<'static>)>,
     image: Published<Option<LoaderImage<'static>>>,
     files: LiveFiles,
     log: LogFile,
@@ -118,8 +118,8 @@ impl Process {
             catalogue: Published::new(),
             program: b"",
             libc: None,
-            has_rpath: None,
-            indexed: None,
+            has_rpath: Published::new(),
+            indexed: Published::new(),
             image: Published::new(),
             files: LiveFiles::new(),
             log: LogFile::new(),
@@ -213,11 +213,12 @@ impl Process {
 
     /// Whether an object has a DT_RPATH. What one object needs is opened in a row.
     fn has_rpath(&mut self, object: LoadedObject) -> bool {
-        match self.has_rpath {
-            Some((last, has_rpath)) if last == object => has_rpath,
+        match self.has_rpath.get() {
+            Some((last, has_rpath)) if *last == object => *has_rpath,
             _ => {
                 let has_rpath = object.has_rpath();
-                self.has_rpath = Some((object, has_rpath));
+                self.has_rpath.take();
+                self.has_rpath.set((object, has_rpath));
                 has_rpath
             }
         }
@@ -227,8 +228,12 @@ impl Process {
     pub fn closed(&mut self, object: LoadedObject) {
         self.links.remove(object);
         self.libc = self.libc.filter(|libc| *libc != object);
-        self.has_rpath = self.has_rpath.filter(|(last, _)| *last != object);
-        self.indexed = self.indexed.filter(|(requester, ..)| *requester != object);
+        if self.has_rpath.get().is_some_and(|(last, _)| *last == object) {
+            self.has_rpath.take();
+        }
+        if self.indexed.get().is_some_and(|(requester, ..)| *requester == object) {
+            self.indexed.take();
+        }
         if self.requester == Some(object) {
             self.requester = None;
         }
@@ -309,12 +314,13 @@ impl Process {
 
     /// An object as an index has it. ld.so asks for all that one needs before it goes on to the next.
     fn indexed(&mut self, object: LoadedObject) -> Option<(Index<'static>, File<'static>)> {
-        if self.indexed.is_none_or(|(requester, ..)| requester != object) {
+        if self.indexed.get().is_none_or(|(requester, ..)| *requester != object) {
             let indices = self.files.indices()?;
             let (index, file) = if Some(object) == self.main { indices.main() } else { indices.find(object.name()) }?;
-            self.indexed = Some((object, index, file));
+            self.indexed.take();
+            self.indexed.set((object, index, file));
         }
-        self.indexed.map(|(_, index, file)| (index, file))
+        self.indexed.get().map(|(_, index, file)| (*index, *file))
     }
 
     /// The directory of the libc.so.6 that this process has; `None` before it is loaded.

@@ -194,11 +194,18 @@ impl<'i> Collector<'i> {
         // remembers that name then.
         let name = path.file_name()?.as_bytes();
         let is_alias = object.soname.as_ref().map_or(link != 0, |soname| soname != name);
-        let alias = if is_listed && is_alias { UNCERTAIN } else { 0 };
+        // What looks like a token in a path ld.so would replace.
+        let is_odd = is_alias || has_token(path.as_os_str().as_bytes());
+        let alias = if is_listed && is_odd { UNCERTAIN } else { 0 };
         // An object without a RUNPATH may inherit search paths.
         let runpath = object.runpath.as_deref();
         let origin = if runpath.is_some_and(has_token) { ORIGIN } else { 0 };
         let found = runpath.and_then(|runpath| directories(runpath, path.parent()?));
+        // ld.so takes a path as it is spelt: `$ORIGIN/../lib` of what was found by that is `$ORIGIN/../lib/../lib`, and so on
+        // without an end. So it is with links, too.
+        let parent = path.parent()?;
+        let is_first = origin == 0 || settle(parent, self.input.stores).as_deref() == Some(parent);
+        let found = found.filter(|_| is_first);
         let found = found.filter(|directories| directories.iter().all(|directory| is_plain(directory)));
         let flags = link | alias | origin | if found.is_some() { 0 } else { UNSEARCHED };
         let record = self.record(real);
@@ -365,6 +372,29 @@ mod tests {
         let names: Vec<_> = uncertain.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert_eq!(names, ["libother.so", "libx.so", "liby.so.1"]);
         assert!(listed.values().all(|entry| entry.record.is_some()), "they may be handed out");
+    }
+
+    #[test]
+    fn what_is_spelt_longer_and_longer_has_an_end() {
+        let temporary = tempfile::tempdir().unwrap();
+        let stores = [temporary.path().join("store")];
+        let lib = stores[0].join("a/lib");
+        fs::create_dir_all(&lib).unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-Wl,-rpath,$ORIGIN/../lib:$ORIGIN/self", "-o"]);
+        symlink(".", lib.join("self")).unwrap();
+        assert!(cc.arg(lib.join("libx.so")).status().unwrap().success());
+        let declared = [lib.clone()];
+        let input =
+            Input { libraries: &[], declared: &declared, roots: &[], channels: &[], stores: &stores, machine: 0 };
+        let mut collector = Collector::new(&input);
+        collector.rest.push(lib.clone());
+        collector.collect();
+        let listed: Vec<_> = collector.directories.keys().cloned().collect();
+        assert_eq!(listed, [stores[0].join("a"), lib.clone(), lib.join("../lib"), lib.join("self")]);
+        let entry = |directory: &Path| &collector.directories[directory].files[OsStr::new("libx.so")];
+        assert_eq!(entry(&lib).flags & UNSEARCHED, 0);
+        assert_eq!(entry(&lib.join("../lib")).flags & UNSEARCHED, UNSEARCHED);
     }
 
     #[test]
