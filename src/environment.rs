@@ -115,7 +115,7 @@ pub(crate) fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> 
 }
 
 /// The bytes after the last `/`, and those before it: `None` without a slash.
-pub(crate) fn split_directory(path: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn split_directory(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = path.iter().rposition(|&byte| byte == b'/')?;
     let (directory, rest) = path.split_at_checked(at)?;
     Some((directory, rest.split_first()?.1))

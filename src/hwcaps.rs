@@ -13,6 +13,9 @@ const GLIBC_HWCAPS: &[&[u8]] = if cfg!(any(target_arch = "x86_64", target_arch =
     &[]
 };
 
+/// What they all begin with.
+const SUBDIRECTORIES: &[u8] = b"glibc-hwcaps/";
+
 /// The components of the older subdirectories, in the order in which ld.so joins them; any of them may be absent
 /// (elf/dl-hwcaps.c, sysdeps/x86/dl-procinfo.c). The second is AT_PLATFORM or what ld.so takes for it.
 const LEGACY: &[&[&[u8]]] = if cfg!(target_arch = "x86_64") {
@@ -39,6 +42,14 @@ const FIRST_COMPONENTS: &[&[u8]] = if cfg!(target_arch = "x86_64") {
 /// Whether a directory of this name may be, or lead to, one for processors.
 pub fn is_subdirectory(name: &[u8]) -> bool {
     name == b"glibc-hwcaps" || FIRST_COMPONENTS.iter().any(|component| component.strip_suffix(b"/") == Some(name))
+}
+
+/// The subdirectory of glibc-hwcaps that a file is in, with a closing slash.
+pub fn subdirectory(path: &[u8]) -> Option<&[u8]> {
+    let start = path.windows(SUBDIRECTORIES.len()).position(|window| window == SUBDIRECTORIES)?;
+    let rest = path.get(start..)?;
+    let known = GLIBC_HWCAPS.iter().find(|known| rest.starts_with(known))?;
+    rest.get(..known.len())
 }
 
 /// Which of the two kinds a directory has.
@@ -114,6 +125,14 @@ mod tests {
     fn nothing_is_visited_where_nothing_exists() {
         assert_eq!(all(Roots(0)), [""; 0]);
         assert_eq!(all(Roots(Roots::GLIBC_HWCAPS)).len(), 3);
+    }
+
+    #[test]
+    fn a_path_tells_its_subdirectory() {
+        let level = b"glibc-hwcaps/x86-64-v3/".as_slice();
+        assert_eq!(subdirectory(b"/lib/glibc-hwcaps/x86-64-v3/libx.so"), Some(level));
+        assert_eq!(subdirectory(b"/lib/glibc-hwcaps/x86-64-v9/libx.so"), None);
+        assert_eq!(subdirectory(b"/lib/libx.so"), None);
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub mod refusal;
 
 pub mod lookup;
 
+pub mod origin;
+
 pub mod log;
 
 pub mod live;

@@ -18,6 +18,9 @@ pub enum Place {
 }
 
 impl Place {
+    /// All of them, in ld.so's order.
+    pub const ALL: [Self; 5] = [Self::Rpath, Self::LibraryPath, Self::Runpath, Self::Cache, Self::Default];
+
     /// For people.
     pub const fn text(self) -> &'static [u8] {
         match self {

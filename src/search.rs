@@ -5,7 +5,7 @@
 //! counts as found. The difference can only be that ld.so is left alone when it need not be.
 
 use crate::candidate::{Kind, kind};
-use crate::hwcaps::Roots;
+use crate::hwcaps::{self, Roots};
 use crate::ld_so_cache;
 use crate::loader_image::LoaderImage;
 use crate::outcome::{Place, Unsure};
@@ -34,6 +34,9 @@ pub struct Search<'w, O: Objects, F: Files> {
     pub library_path: &'w [u8],
     /// AT_PLATFORM of getauxval(3).
     pub platform: &'w [u8],
+    /// Which subdirectories ld.so takes on this processor, where somebody wants the very file that it finds. Without it they
+    /// all count, so that what is found may be another than ld.so's.
+    pub processor: Option<fn(&[u8]) -> bool>,
     /// Where paths are put together. After a find, the path that was found.
     pub path: &'w mut PathBuf,
 }
@@ -54,28 +57,28 @@ enum Step {
 impl<'w, O: Objects, F: Files> Search<'w, O, F> {
     /// Where ld.so finds `soname` for `requester`, if anywhere.
     pub fn find(&mut self, soname: &[u8], requester: O::Id) -> Result<Option<Place>, Unsure> {
-        let paths = self.objects.search_paths(requester);
-        if paths.runpath.is_none() && self.in_rpaths(soname, requester)? {
-            return Ok(Some(Place::Rpath));
-        }
-        let library_path = self.library_path;
-        if !library_path.is_empty() && self.in_list(soname, library_path, b":;", self.objects.main())? {
-            return Ok(Some(Place::LibraryPath));
-        }
-        if self.in_list(soname, paths.runpath.unwrap_or_default(), b":", requester)? {
-            return Ok(Some(Place::Runpath));
-        }
-        self.find_beyond_paths(soname, requester)
+        self.find_in(&Place::ALL, soname, requester)
     }
 
     /// Where ld.so finds what is in none of the directories that somebody names: [`Self::find`] without them.
     pub fn find_beyond_paths(&mut self, soname: &[u8], requester: O::Id) -> Result<Option<Place>, Unsure> {
+        self.find_in(&[Place::Cache, Place::Default], soname, requester)
+    }
+
+    /// The first of these places that has the library.
+    pub fn find_in(&mut self, places: &[Place], soname: &[u8], requester: O::Id) -> Result<Option<Place>, Unsure> {
         let paths = self.objects.search_paths(requester);
-        if self.in_cache(soname, paths.no_default_libraries)? {
-            return Ok(Some(Place::Cache));
-        }
-        if !paths.no_default_libraries && self.in_default_directories(soname, |_| true)? {
-            return Ok(Some(Place::Default));
+        for &place in places {
+            let has = match place {
+                Place::Rpath => paths.runpath.is_none() && self.in_rpaths(soname, requester)?,
+                Place::LibraryPath => self.in_list(soname, self.library_path, b":;", self.objects.main())?,
+                Place::Runpath => self.in_list(soname, paths.runpath.unwrap_or_default(), b":", requester)?,
+                Place::Cache => self.in_cache(soname, paths.no_default_libraries)?,
+                Place::Default => !paths.no_default_libraries && self.in_default_directories(soname, |_| true)?,
+            };
+            if has {
+                return Ok(Some(place));
+            }
         }
         Ok(None)
     }
@@ -142,6 +145,7 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
         }
         // The directories themselves come first: where one has it, nobody need know which subdirectories this ld.so has.
         let mut directories = usize::MAX;
+        let exact = self.processor.is_some();
         for subdirectories in [false, true] {
             let mut left = directories;
             'list: for element in list.split(|byte| separators.contains(byte)) {
@@ -151,13 +155,21 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
                     if self.expand(element, platform, object)?.is_none() || !self.exists() {
                         continue;
                     }
-                    match if subdirectories { self.in_roots(soname)? } else { self.file(soname)? } {
+                    let step = match subdirectories {
+                        _ if exact => self.in_directory(soname)?,
+                        true => self.in_roots(soname)?,
+                        false => self.file(soname)?,
+                    };
+                    match step {
                         Step::Found => return Ok(true),
                         Step::Next => {}
                         // What comes behind is not searched, neither way.
                         Step::NextList => break 'list,
                     }
                 }
+            }
+            if exact {
+                break;
             }
             directories = directories.saturating_sub(left);
         }
@@ -172,7 +184,7 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
 
     /// Puts the directory that an element of a list means into the path, with a closing slash. `None` if ld.so leaves
     /// it out.
-    fn expand(&mut self, element: &[u8], platform: &[u8], object: O::Id) -> Result<Option<()>, Unsure> {
+    pub fn expand(&mut self, element: &[u8], platform: &[u8], object: O::Id) -> Result<Option<()>, Unsure> {
         let mut unsure = None;
         self.path.clear();
         let expanded = tokens::expand(element, self.path, |token, into| match token {
@@ -221,6 +233,9 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
         let found = self.roots()?.any(|components| {
             self.path.truncate(len);
             let fits = components.iter().try_for_each(|component| self.path.push(component));
+            if self.processor.is_some_and(|takes| !self.path.as_bytes().get(len..).is_some_and(takes)) {
+                return false;
+            }
             match fits.map(|()| self.file(soname)) {
                 Some(Ok(Step::Found)) => true,
                 Some(Err(unsure)) => {
@@ -316,7 +331,11 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
             let copied = self.path.set(&[cached.to_bytes()]);
             let ignored = no_default_libraries
                 && image.directories().any(|directory| self.path.as_bytes().starts_with(directory));
-            if copied.is_some() && !ignored && matches!(self.look()?, Step::Found) {
+            let is_taken = self.processor.is_none_or(|takes| {
+                let subdirectory = hwcaps::subdirectory(self.path.as_bytes());
+                subdirectory.is_none_or(takes)
+            });
+            if copied.is_some() && !ignored && is_taken && matches!(self.look()?, Step::Found) {
                 return Ok(true);
             }
         }

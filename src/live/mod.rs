@@ -15,11 +15,11 @@ mod open;
 
 mod libraries;
 
-mod files;
+pub mod files;
 
-mod index_file;
+pub mod index_file;
 
-mod listing;
+pub mod listing;
 
 mod standard_error;
 

@@ -16,10 +16,11 @@ use super::published::Published;
 use super::start::{Room, Start, keep};
 use crate::catalogue::Catalogue;
 use crate::environment::{Environment, Level, split_directory};
-use crate::index::{File, Index, Step};
+use crate::index::{File, Index};
 use crate::loader_image::LoaderImage;
 use crate::log::{self, Sink};
 use crate::lookup::{Asked, Lookup};
+use crate::origin::{self, Known, Setting, World};
 use crate::outcome::{Outcome, Pass, Unsure};
 use crate::own_glibc;
 use crate::path::PathBuf;
@@ -266,36 +267,6 @@ impl Process {
         }
     }
 
-    /// What the index says that ld.so finds: the path is put into the answer then.
-    // A path passes without the room that this takes on the stack.
-    #[inline(never)]
-    fn find_in_index(&mut self, buffers: &mut Buffers, asked: Asked<'_>, requester: LoadedObject) -> Indexed {
-        let Some((main, environment)) = self.main.zip(self.environment) else { return Indexed::Unknown };
-        // What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, goes before. And ldd(1) shows what was asked
-        // for beside what was found: it would show one path twice, as one.
-        if !environment.library_path.is_empty() || self.explicit_loader || environment.is_traced || asked.is_path() {
-            return Indexed::Unknown;
-        }
-        let Some((index, file)) = self.indexed(requester) else { return Indexed::Unknown };
-        for step in index.search(file, asked.soname) {
-            let file = match step {
-                Step::File(file) => file,
-                Step::Unknown => return Indexed::Unknown,
-                Step::Live(directory) => match self.ends_in(buffers, directory.path(), asked.soname) {
-                    Ok(false) => continue,
-                    _ => return Indexed::Unknown,
-                },
-            };
-            // A library of another glibc's build leads to that glibc.
-            if asked.is_family && requester != main && self.own_glibc() != directory_of(file.path()) {
-                return Indexed::Unknown;
-            }
-            let set = Stage::Origin.answer(&mut buffers.answers).set(&[file.path()]);
-            return if set.is_some() { Indexed::Found } else { Indexed::Unknown };
-        }
-        Indexed::Nowhere
-    }
-
     /// Opens the index files.
     fn open_indices(&mut self, buffers: &mut Buffers, list: &[u8]) {
         let complain = |path: &[u8], problem| {
@@ -312,61 +283,10 @@ impl Process {
         self.files.set_indices(indices);
     }
 
-    /// An object as an index has it. ld.so asks for all that one needs before it goes on to the next.
-    fn indexed(&mut self, object: LoadedObject) -> Option<(Index<'static>, File<'static>)> {
-        if self.indexed.get().is_none_or(|(requester, ..)| *requester != object) {
-            let indices = self.files.indices()?;
-            let (index, file) = if Some(object) == self.main { indices.main() } else { indices.find(object.name()) }?;
-            self.indexed.take();
-            self.indexed.set((object, index, file));
-        }
-        self.indexed.get().map(|(_, index, file)| (*index, *file))
-    }
-
-    /// The directory of the libc.so.6 that this process has; `None` before it is loaded.
-    fn own_glibc(&self) -> Option<&'static [u8]> {
-        directory_of(self.libc?.name())
-    }
-
-    /// Whether a directory that may change has a library, or ends the search.
-    #[inline(never)]
-    fn ends_in(&mut self, buffers: &mut Buffers, directory: &[u8], soname: &[u8]) -> Result<bool, Unsure> {
-        let mut ends = Err(Unsure::LoaderImage);
-        self.look_up(buffers, Stage::Origin, |lookup, _, _| {
-            ends = lookup.search.ends_in(directory, soname);
-            Outcome::Pass(Pass::NotLast)
-        });
-        ends
-    }
-
     fn at_origin(&mut self, buffers: &mut Buffers, name: &CStr, requester: LoadedObject) -> Outcome {
         self.requester = Some(requester);
         self.net = false;
-        let verbose = self.log.level() >= Level::Info;
-        let asked = Asked::new(name.to_bytes());
-        let indexed = asked.map_or(Indexed::Unknown, |asked| self.find_in_index(buffers, asked, requester));
-        let outcome = match asked {
-            Err(pass) => Outcome::Pass(pass),
-            Ok(_) if indexed == Indexed::Found => Outcome::Indexed,
-            // Without anything to hand out, nothing is replaced either.
-            Ok(asked) if self.declared().is_empty() && (asked.is_family || !verbose) => {
-                Outcome::Pass(if asked.is_family { Pass::GlibcFamily } else { Pass::NotDeclared })
-            }
-            Ok(asked) => {
-                let declared = !asked.is_family && self.is_declared(buffers, asked.soname);
-                // A log tells of libraries that nobody has, too, at the price of searching for them.
-                if !declared && !asked.is_family && !verbose {
-                    Outcome::Pass(Pass::NotDeclared)
-                } else {
-                    let outcome = self.look_up(buffers, Stage::Origin, |lookup, answer, log| {
-                        lookup.is_beyond_paths = indexed == Indexed::Nowhere;
-                        lookup.at_origin(asked, requester, answer, log)
-                    });
-                    self.net = declared && self.may_change(outcome);
-                    outcome
-                }
-            }
-        };
+        let outcome = origin::answer(&mut Callback { process: self, buffers }, name.to_bytes(), requester);
         self.say(buffers, name, outcome, Stage::Origin);
         outcome
     }
@@ -427,6 +347,7 @@ impl Process {
             image: &mut image,
             library_path: environment.library_path,
             platform: self.platform.unwrap_or_default(),
+            processor: None,
             path: &mut buffers.path,
         };
         let (explicit_loader, hints) = (self.explicit_loader, environment.hints());
@@ -435,36 +356,84 @@ impl Process {
         ask(&mut lookup, stage.answer(&mut buffers.answers), &mut self.log)
     }
 
-    /// Whether a name is declared. The directories are read on the first need.
-    fn is_declared(&mut self, buffers: &mut Buffers, soname: &[u8]) -> bool {
-        if self.catalogue.get().is_none() {
-            let declared = self.declared();
-            let indices = self.files.indices();
-            let catalogue = listing::list(declared, indices, &mut buffers.path, &mut buffers.listing, &mut self.log);
-            self.catalogue.set(catalogue);
-        }
-        self.catalogue.get().is_some_and(|catalogue| catalogue.candidates(soname).next().is_some())
-    }
-
     fn declared(&self) -> &'static [u8] {
         self.environment.map(|environment| environment.declared).unwrap_or_default()
     }
 }
 
-/// What is known from the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Indexed {
-    /// The file that ld.so finds.
-    Found,
-    /// The requester's own search finds nothing.
-    Nowhere,
-    /// Nothing.
-    Unknown,
+/// The process while ld.so waits for the answer to a name.
+struct Callback<'c> {
+    process: &'c mut Process,
+    buffers: &'c mut Buffers,
 }
 
-/// The directory of a path.
-fn directory_of(path: &'static [u8]) -> Option<&'static [u8]> {
-    split_directory(path).map(|(directory, _)| directory)
+impl World for Callback<'_> {
+    type Id = LoadedObject;
+
+    fn setting(&self) -> Setting {
+        let environment = self.process.environment.unwrap_or_default();
+        let is_plain = environment.library_path.is_empty() && !self.process.explicit_loader && !environment.is_traced;
+        Setting {
+            uses_index: is_plain && self.process.main.is_some(),
+            has_declared: !environment.declared.is_empty(),
+            says_all: self.process.log.level() >= Level::Info,
+        }
+    }
+
+    fn main(&self) -> Option<LoadedObject> {
+        self.process.main
+    }
+
+    fn own_glibc(&self) -> Option<&[u8]> {
+        split_directory(self.process.libc?.name()).map(|(directory, _)| directory)
+    }
+
+    /// ld.so asks for all that an object needs before it goes on to the next.
+    fn indexed(&mut self, object: LoadedObject) -> Option<(Index<'static>, File<'static>)> {
+        let process = &mut *self.process;
+        if process.indexed.get().is_none_or(|(requester, ..)| *requester != object) {
+            let indices = process.files.indices()?;
+            let (index, file) =
+                if Some(object) == process.main { indices.main() } else { indices.find(object.name()) }?;
+            process.indexed.take();
+            process.indexed.set((object, index, file));
+        }
+        process.indexed.get().map(|(_, index, file)| (*index, *file))
+    }
+
+    #[inline(never)]
+    fn ends_in(&mut self, directory: &[u8], soname: &[u8]) -> Result<bool, Unsure> {
+        let mut ends = Err(Unsure::LoaderImage);
+        self.process.look_up(self.buffers, Stage::Origin, |lookup, _, _| {
+            ends = lookup.search.ends_in(directory, soname);
+            Outcome::Pass(Pass::NotLast)
+        });
+        ends
+    }
+
+    fn set_answer(&mut self, path: &[u8]) -> Option<()> {
+        Stage::Origin.answer(&mut self.buffers.answers).set(&[path])
+    }
+
+    /// The directories are read on the first need.
+    fn is_declared(&mut self, soname: &[u8]) -> bool {
+        let (process, buffers) = (&mut *self.process, &mut *self.buffers);
+        if process.catalogue.get().is_none() {
+            let (declared, indices) = (process.declared(), process.files.indices());
+            let catalogue = listing::list(declared, indices, &mut buffers.path, &mut buffers.listing, &mut process.log);
+            process.catalogue.set(catalogue);
+        }
+        process.catalogue.get().is_some_and(|catalogue| catalogue.candidates(soname).next().is_some())
+    }
+
+    fn look_up(&mut self, asked: Asked<'_>, requester: LoadedObject, known: Known) -> Outcome {
+        let outcome = self.process.look_up(self.buffers, Stage::Origin, |lookup, answer, log| {
+            lookup.is_beyond_paths = known.is_beyond_paths;
+            lookup.at_origin(asked, requester, answer, log)
+        });
+        self.process.net = known.is_declared && self.process.may_change(outcome);
+        outcome
+    }
 }
 
 /// The path of the program, as the kernel has it. Empty without /proc.

@@ -53,6 +53,28 @@ fn an_rpath_is_inherited_unless_the_requester_has_a_runpath() {
     assert_eq!(find(vec![both, Object { loader: Some(0), ..Object::default() }], &mut files, ""), None);
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn with_the_processor_known_what_is_found_is_what_ld_so_opens() {
+    let levels = ["/one/glibc-hwcaps/x86-64-v3/libx.so", "/one/glibc-hwcaps/x86-64-v2/libx.so"];
+    let mut paths = levels.to_vec();
+    paths.extend(["/one/libx.so", "/two/libx.so"]);
+    for (takes, path) in [
+        (None, "/one/libx.so"),
+        (Some((|_| true) as fn(&[u8]) -> bool), levels[0]),
+        (Some(|level| level == b"glibc-hwcaps/x86-64-v2/"), levels[1]),
+        (Some(|_| false), "/one/libx.so"),
+    ] {
+        let mut files = MadeUpFiles::with_libraries(&paths);
+        let (objects, mut image) = (MadeUpObjects(vec![runpath("/one:/two")]), || Ok(image()));
+        let mut room = PathBuf::new();
+        let mut search = search(&objects, &mut files, &mut image, "", &mut room);
+        search.processor = takes;
+        assert_eq!(search.find(b"libx.so", 0), Ok(Some(Place::Runpath)));
+        assert_eq!(search.path.as_bytes(), path.as_bytes());
+    }
+}
+
 #[test]
 fn tokens_are_those_of_the_object() {
     for (list, path) in [
