@@ -86,6 +86,19 @@ pub fn outcome(sink: &mut impl Sink, name: &[u8], outcome: Outcome, path: &[u8])
     }
 }
 
+/// An object that ld.so has mapped, for the requester that asked for it last; the program has no name.
+pub fn loaded(sink: &mut impl Sink, path: &[u8], requester: Option<&[u8]>) {
+    if sink.level() < Level::Debug {
+        return;
+    }
+    sink.write(&[b"loaded: ", path]);
+    match requester {
+        Some(b"") => sink.write(&[b", for the program\n"]),
+        Some(requester) => sink.write(&[b", for ", requester, b"\n"]),
+        None => sink.write(&[b"\n"]),
+    }
+}
+
 fn pass(sink: &mut impl Sink, name: &[u8], reason: &[u8]) {
     sink.write(&[b"left to ld.so: ", name, b": ", reason, b"\n"]);
 }
@@ -144,6 +157,9 @@ mod tests {
         outcome(&mut sink, b"libu.so", Outcome::Pass(Pass::Unsure(Unsure::ExplicitLoader)), b"");
         outcome(&mut sink, b"/lib/libb.so", Outcome::Bare(Place::Runpath), b"/r/libb.so");
         outcome(&mut sink, b"libc.so.6", Outcome::Pass(Pass::GlibcFamily), b"");
+        loaded(&mut sink, b"/b/libx.so", Some(b""));
+        loaded(&mut sink, b"/b/liby.so", Some(b"/b/libx.so"));
+        loaded(&mut sink, b"linux-vdso.so.1", None);
         String::from_utf8(sink.1).unwrap()
     }
 
@@ -183,7 +199,10 @@ mod tests {
              left to ld.so: libz.so: it is found by ld.so.cache: /lib/libz.so\n\
              left to ld.so: libu.so: the program was started through ld.so\n\
              no such file: /lib/libb.so: instead: it is found by RUNPATH: /r/libb.so\n\
-             left to ld.so: libc.so.6: it is of the glibc family\n"
+             left to ld.so: libc.so.6: it is of the glibc family\n\
+             loaded: /b/libx.so, for the program\n\
+             loaded: /b/liby.so, for /b/libx.so\n\
+             loaded: linux-vdso.so.1\n"
         );
     }
 }

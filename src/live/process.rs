@@ -202,7 +202,11 @@ impl Process {
             self.libc = Some(object);
         }
         let is_root = core::mem::take(&mut self.opens_root);
-        if let Some(loader) = self.requester.take() {
+        let requester = self.requester.take();
+        self.log.forget_open();
+        log::loaded(&mut self.log, object.name(), requester.map(LoadedObject::name));
+        self.log.close();
+        if let Some(loader) = requester {
             // The program's own RPATH is searched in any case.
             let matters = loader != main && self.links.loader(loader) != Ok(None);
             let has_rpath = loader != main && self.has_rpath(loader);

@@ -14,6 +14,7 @@ use rtld_loader::candidate::TARGET;
 use crate::channels::{self, Channel};
 use crate::closure::Closure;
 use crate::declared::{Declared, Libraries, ListEntry, Shell, Variable};
+use crate::explain;
 use crate::generate::{self, Environment};
 use crate::index;
 use crate::print_env::{self, Format};
@@ -71,6 +72,9 @@ struct ReplitEnv {
     /// Prints the variables that are set for PROGRAM
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "sh")]
     print_env: Option<Format>,
+
+    #[command(flatten)]
+    explain: explain::Arguments,
 
     // From the script: the names of what it sets, with commas between them.
     #[arg(long, hide = true)]
@@ -153,10 +157,11 @@ pub fn run() -> Result<ExitCode> {
             environment(*arguments, matches)?.write()?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::ReplitEnv(ReplitEnv { print_env: Some(format), variables: Some(names) }) => {
+        Command::ReplitEnv(ReplitEnv { print_env: Some(format), variables: Some(names), .. }) => {
             print_env::print(format, names.split(','))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::ReplitEnv(ReplitEnv { explain, .. }) if explain.explain => explain::run(&explain),
         Command::ReplitEnv(_) => {
             eprintln!("Usage: {USAGE}");
             Ok(ExitCode::from(2))

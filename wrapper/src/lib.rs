@@ -11,6 +11,7 @@ mod channels;
 pub mod cli;
 mod closure;
 mod declared;
+mod explain;
 mod generate;
 mod index;
 mod layout;

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use elf::abi::{
-    DF_STATIC_TLS, DT_FLAGS, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRTAB, EI_NIDENT, PT_DYNAMIC,
-    PT_LOAD, PT_TLS,
+    DF_1_NODEFLIB, DF_1_PIE, DF_STATIC_TLS, DT_FLAGS, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME,
+    DT_STRTAB, DT_VERDEF, DT_VERNEED, DT_VERSYM, EI_NIDENT, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS,
 };
 use elf::dynamic::DynamicTable;
 use elf::endian::NativeEndian;
@@ -32,6 +32,12 @@ const STRING: usize = 128 << 10;
 pub struct ObjectFile {
     /// It can be loaded as a library. Otherwise it is a program at a fixed address.
     pub shared: bool,
+    /// PT_INTERP, if there is one: the ld.so that starts it.
+    pub interpreter: Option<Vec<u8>>,
+    /// It says that it is a program (DF_1_PIE): ld.so does not load it as a library.
+    pub is_program: bool,
+    /// It has a dynamic section. A static program has none.
+    pub is_dynamic: bool,
     /// DT_SONAME, if there is one.
     pub soname: Option<Vec<u8>>,
     /// The sonames of DT_NEEDED.
@@ -40,6 +46,10 @@ pub struct ObjectFile {
     pub rpath: Option<Vec<u8>>,
     /// DT_RUNPATH, if there is one.
     pub runpath: Option<Vec<u8>>,
+    /// DF_1_NODEFLIB: nothing from the default directories.
+    pub no_default_libraries: bool,
+    /// Where the tables of symbol versions are.
+    pub versions: VersionTables,
     /// The size in bytes of the segment of thread-local storage, 0 if there is none.
     pub tls_size: u64,
     /// The alignment of that segment, a power of two.
@@ -47,6 +57,19 @@ pub struct ObjectFile {
     /// DF_STATIC_TLS: it reaches variables, its own or those of what it needs, at a fixed distance from the thread
     /// pointer.
     pub static_tls: bool,
+}
+
+/// Addresses in an object: each is there if the object says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VersionTables {
+    /// DT_STRTAB.
+    pub strings: Option<u64>,
+    /// DT_VERNEED.
+    pub needs: Option<u64>,
+    /// DT_VERDEF.
+    pub definitions: Option<u64>,
+    /// DT_VERSYM.
+    pub symbols: Option<u64>,
 }
 
 impl ObjectFile {
@@ -74,8 +97,11 @@ impl ObjectFile {
                 return None;
             }
         }
-        // A static program has none.
+        if let Some(interpreter) = segments.iter().find(|segment| segment.p_type == PT_INTERP) {
+            object.interpreter = Some(read_string(file, interpreter.p_offset)?);
+        }
         if let Some(dynamic) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) {
+            object.is_dynamic = true;
             object.read_dynamic(file, header.class, &segments, dynamic)?;
         }
         Some(object)
@@ -100,12 +126,20 @@ impl ObjectFile {
             });
             read_string(file, place?)
         };
+        self.versions.strings = strings;
         for entry in &entries {
             match entry.d_tag {
                 DT_NEEDED => self.needed.push(string(entry.d_val())?),
                 DT_SONAME => self.soname = Some(string(entry.d_val())?),
                 DT_RPATH => self.rpath = Some(string(entry.d_val())?),
                 DT_RUNPATH => self.runpath = Some(string(entry.d_val())?),
+                DT_FLAGS_1 => {
+                    self.no_default_libraries = entry.d_val() & DF_1_NODEFLIB as u64 != 0;
+                    self.is_program = entry.d_val() & DF_1_PIE as u64 != 0;
+                }
+                DT_VERNEED => self.versions.needs = Some(entry.d_ptr()),
+                DT_VERDEF => self.versions.definitions = Some(entry.d_ptr()),
+                DT_VERSYM => self.versions.symbols = Some(entry.d_ptr()),
                 DT_FLAGS => self.static_tls = entry.d_val() & DF_STATIC_TLS as u64 != 0,
                 _ => {}
             }

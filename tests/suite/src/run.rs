@@ -61,6 +61,16 @@ impl<'b> Run<'b> {
         }
     }
 
+    /// The program that is started.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Another program, in the same environment.
+    pub fn of(&self, program: impl Into<PathBuf>) -> Self {
+        Run { program: program.into(), arguments: Vec::new(), ..self.clone() }
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().into());

@@ -16,12 +16,12 @@ use super::index::{JEMALLOC, of_closure, with_index};
 use super::wrapper::generate;
 
 /// Says what a program has loaded, in its place: see the file.
-const LIST: &str = include_str!("../../fixtures/list.c");
+pub const LIST: &str = include_str!("../../fixtures/list.c");
 /// Opens libraries: see the file.
-const OPEN_EACH: &str = include_str!("../../fixtures/open_each.c");
+pub const OPEN_EACH: &str = include_str!("../../fixtures/open_each.c");
 
 /// A library that calls malloc before libc.so.6 is ready, under any auditor of an old glibc.
-const JEMALLOC_SONAME: &str = "libjemalloc";
+pub const JEMALLOC_SONAME: &str = "libjemalloc";
 
 /// How much an index may have of what it indexes.
 const PER_CENT: u64 = 1;
@@ -35,24 +35,28 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// An object of the closure.
-struct Object {
-    path: PathBuf,
+pub struct Object {
+    /// Where it is.
+    pub path: PathBuf,
     /// It needs a library, and is among programs.
-    is_program: bool,
-    is_library: bool,
+    pub is_program: bool,
+    /// It is named like a library.
+    pub is_library: bool,
 }
 
 /// A closure and its index.
-struct Closure {
-    objects: Vec<Object>,
+pub struct Closure {
+    /// Its objects, by path.
+    pub objects: Vec<Object>,
     /// How large all files are.
     bytes: u64,
-    index: PathBuf,
+    /// Where its index is.
+    pub index: PathBuf,
 }
 
 impl Closure {
     /// All that is reached from what the channel has.
-    fn of(bed: &Bed) -> Result<Closure> {
+    pub fn of(bed: &Bed) -> Result<Closure> {
         let channel = bed.channel;
         let programs: Vec<&Path> = channel.programs.values().map(PathBuf::as_path).chain([python(bed)?]).collect();
         let libraries: Vec<&Path> = channel.libraries.values().map(PathBuf::as_path).collect();
@@ -157,7 +161,7 @@ fn programs(bed: &Bed) -> Result<()> {
 }
 
 /// A list of loaded files without the auditor.
-fn without_auditor(text: &str) -> Vec<&str> {
+pub fn without_auditor(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.ends_with("/rtld_loader.so")).collect()
 }
 
@@ -198,7 +202,7 @@ fn size(bed: &Bed) -> Result<()> {
 }
 
 /// What is said of each library.
-fn parts(text: &str) -> Vec<Vec<&str>> {
+pub fn parts(text: &str) -> Vec<Vec<&str>> {
     let mut parts: Vec<Vec<&str>> = Vec::new();
     for line in without_auditor(text) {
         match parts.last_mut().filter(|_| line.starts_with(' ')) {

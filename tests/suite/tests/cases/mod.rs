@@ -12,6 +12,7 @@ mod channels;
 mod costs;
 mod damaged;
 mod environment;
+mod explain;
 mod file;
 mod found;
 mod glibc;
@@ -148,6 +149,7 @@ pub fn all() -> Vec<Case> {
         index_paths::cases(),
         channels::cases(),
         wrapper::cases(),
+        explain::cases(),
         static_tls::cases(),
         programs::cases(),
         matrix::cases(),

@@ -1,0 +1,234 @@
+//! What ld.so will load, and in which order (`_dl_map_object_deps` of elf/dl-deps.c, `dl_main` of elf/rtld.c).
+//!
+//! Breadth first: what LD_PRELOAD names, then what the program needs, then what each of those needs. Each name is decided on
+//! by the auditor's own code, and where that leaves it to ld.so, by the auditor's emulation of ld.so's search.
+
+use std::os::unix::ffi::OsStrExt;
+
+use rtld_loader::environment::split_directory;
+use rtld_loader::outcome::{Outcome, Pass, Place, Unsure};
+use rtld_loader::skip::Skip;
+
+use super::files::Seen;
+use super::objects::{Object, path_of};
+use super::world::{Considered, World};
+
+/// By which rule a library is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// ld.so has it already, by that name.
+    Loaded,
+    /// It is asked for by its path.
+    Path,
+    /// ld.so searches, and finds it.
+    Search(Place),
+    /// The index knows what ld.so would find.
+    Index,
+    /// The declared entry of this number, from 1.
+    Declared(usize),
+    /// The process's own member of the glibc family, in place of another glibc's.
+    OwnGlibc,
+}
+
+/// What became of a name.
+pub struct Edge {
+    /// The name.
+    pub name: Vec<u8>,
+    /// The object, or why there is none.
+    pub end: Result<Hit, Box<Miss>>,
+}
+
+/// A name that is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The object's number.
+    pub object: usize,
+    /// How it was found.
+    pub rule: Rule,
+    /// It was not there before.
+    pub is_new: bool,
+}
+
+/// A name that is not found.
+#[derive(Debug)]
+pub struct Miss {
+    /// Why.
+    pub reason: Reason,
+    /// What ld.so says, up to the colon behind the name.
+    pub message: Vec<u8>,
+    /// Where ld.so looks, in order, and what it sees there.
+    pub places: Vec<(Place, Vec<Seen>)>,
+    /// The declared files that could have been it.
+    pub considered: Vec<Considered>,
+}
+
+/// Why a name is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// There is no such file.
+    NoFile,
+    /// ld.so finds a file that it does not load.
+    Unloadable,
+    /// Nobody declares it.
+    NotDeclared,
+    /// It is declared, and this is why the best of the candidates cannot be loaded; `None` where there is none after all.
+    NoneFits(Option<Skip>),
+    /// It cannot be told.
+    Unsure(Unsure),
+}
+
+/// A version that is needed and not there: ld.so refuses to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LackingVersion {
+    /// Who needs it.
+    pub by: usize,
+    /// Of whom.
+    pub of: usize,
+    /// The version.
+    pub version: Vec<u8>,
+}
+
+/// Loads what LD_PRELOAD names and what the program needs.
+pub fn start(world: &mut World) {
+    let preload = std::env::var_os("LD_PRELOAD").unwrap_or_default();
+    let names = preload.as_bytes().split(|byte| matches!(byte, b' ' | b':')).filter(|name| !name.is_empty());
+    let names: Vec<_> = names.map(<[u8]>::to_vec).collect();
+    let mut queue = vec![0];
+    for name in names {
+        let edge = resolve(world, &name, 0, None);
+        queue.extend(edge.end.as_ref().ok().filter(|hit| hit.is_new).map(|hit| hit.object));
+        world.objects.get_mut(0).edges.push(edge);
+    }
+    follow(world, queue);
+}
+
+/// Opens a library as the program does by dlopen(3), with all that it needs.
+pub fn open(world: &mut World, name: &[u8]) -> Edge {
+    let edge = resolve(world, name, 0, None);
+    if let Ok(Hit { object, is_new: true, .. }) = edge.end {
+        follow(world, vec![object]);
+    }
+    edge
+}
+
+/// The versions that are needed of objects which do not define them.
+pub fn lacking_versions(world: &World) -> Vec<LackingVersion> {
+    let all = world.objects.all();
+    let mut lacking = Vec::new();
+    for (by, object) in all.iter().enumerate() {
+        for need in object.needs.iter().filter(|need| !need.is_weak) {
+            let Some(of) = world.objects.named(&need.soname) else { continue };
+            let is_versioned = all[of].file.versions.definitions.is_some();
+            if is_versioned && !all[of].definitions.contains(&need.version) {
+                lacking.push(LackingVersion { by, of, version: need.version.clone() });
+            }
+        }
+    }
+    lacking
+}
+
+/// Loads what these objects need, and what that needs.
+fn follow(world: &mut World, mut queue: Vec<usize>) {
+    let mut next = 0;
+    while let Some(&id) = queue.get(next) {
+        next += 1;
+        for name in world.objects.get(id).file.needed.clone() {
+            let edge = resolve(world, &name, id, Some(id));
+            queue.extend(edge.end.as_ref().ok().filter(|hit| hit.is_new).map(|hit| hit.object));
+            world.objects.get_mut(id).edges.push(edge);
+        }
+    }
+}
+
+/// What becomes of a name that `requester` asks for. `loader` is who has it in DT_NEEDED.
+fn resolve(world: &mut World, name: &[u8], requester: usize, loader: Option<usize>) -> Edge {
+    let end = match world.objects.named(name) {
+        Some(object) => Ok(Hit { object, rule: Rule::Loaded, is_new: false }),
+        None => find(world, name, requester).and_then(|(path, rule)| {
+            load(world, name, &path, rule, loader).ok_or_else(|| miss(world, name, requester, Reason::Unloadable))
+        }),
+    };
+    Edge { name: name.to_vec(), end }
+}
+
+/// The path that ld.so opens for a name.
+fn find(world: &mut World, name: &[u8], requester: usize) -> Result<(Vec<u8>, Rule), Box<Miss>> {
+    let outcome = world.at_origin(name, requester);
+    let answered = world.answered().to_vec();
+    match outcome {
+        Outcome::Indexed => Ok((answered, Rule::Index)),
+        Outcome::OwnGlibc => Ok((answered, Rule::OwnGlibc)),
+        Outcome::Redirect => declared(world, answered),
+        Outcome::Refuse(skip) => {
+            let considered = world.take_considered();
+            let miss = miss(world, name, requester, Reason::NoneFits(Some(skip)));
+            Err(Box::new(Miss { message: answered, considered, ..*miss }))
+        }
+        Outcome::Pass(Pass::Path) => {
+            let path = world.expand(name, requester).filter(|path| path_of(path).exists());
+            let path = path.ok_or_else(|| miss(world, name, requester, Reason::NoFile))?;
+            Ok((path, Rule::Path))
+        }
+        Outcome::Bare(_) => by_search(world, split_directory(name).map_or(name, |(_, name)| name), requester, outcome),
+        Outcome::Pass(_) => by_search(world, name, requester, outcome),
+    }
+}
+
+/// ld.so's own search, with the safety net where it ends.
+fn by_search(world: &mut World, name: &[u8], requester: usize, outcome: Outcome) -> Result<(Vec<u8>, Rule), Box<Miss>> {
+    let considered = world.take_considered();
+    let reason = match world.find(&Place::ALL, name, requester) {
+        Ok(Some(place)) => return Ok((world.found().to_vec(), Rule::Search(place))),
+        Err(unsure) => Reason::Unsure(unsure),
+        Ok(None) if outcome == Outcome::Pass(Pass::NoneFits) => Reason::NoneFits(None),
+        Ok(None) => Reason::NotDeclared,
+    };
+    let directories: Vec<_> = world.image.directories().filter(|directory| path_of(directory).is_dir()).collect();
+    for directory in directories {
+        if world.at_default(&[directory, name].concat(), requester) == Outcome::Redirect {
+            let answered = world.answered().to_vec();
+            return declared(world, answered);
+        }
+    }
+    Err(Box::new(Miss { considered, ..*miss(world, name, requester, reason) }))
+}
+
+fn declared(world: &World, path: Vec<u8>) -> Result<(Vec<u8>, Rule), Box<Miss>> {
+    let number = world.number_of(&path).unwrap_or(0);
+    Ok((path, Rule::Declared(number)))
+}
+
+/// Loads the file at a path. `None` if ld.so does not load it.
+fn load(world: &mut World, name: &[u8], path: &[u8], rule: Rule, loader: Option<usize>) -> Option<Hit> {
+    if let Some(object) = world.objects.of_file(path_of(path)) {
+        world.objects.get_mut(object).aliases.push(name.to_vec());
+        return Some(Hit { object, rule, is_new: false });
+    }
+    let mut object = Object::read(path_of(path), path, loader)?;
+    if !object.file.shared || object.file.is_program {
+        return None;
+    }
+    // What the auditor answers is the name that ld.so goes on with.
+    if matches!(rule, Rule::Search(_) | Rule::Path) {
+        object.aliases.push(name.to_vec());
+    }
+    Some(Hit { object: world.objects.add(object), rule, is_new: true })
+}
+
+/// A name that is not found, with the places where ld.so looked for it.
+fn miss(world: &mut World, name: &[u8], requester: usize, reason: Reason) -> Box<Miss> {
+    let mut places = Vec::new();
+    if !name.contains(&b'/') {
+        for place in Place::ALL {
+            let found = world.find(&[place], name, requester);
+            let seen = world.take_seen();
+            if place == Place::Cache || !seen.is_empty() {
+                places.push((place, seen));
+            }
+            if found != Ok(None) {
+                break;
+            }
+        }
+    }
+    Box::new(Miss { reason, message: name.to_vec(), places, considered: Vec::new() })
+}

@@ -1,0 +1,108 @@
+//! What is to be explained: a program, a library's file or a soname.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use rtld_loader::candidate::{Kind, kind};
+
+use crate::object_file::ObjectFile;
+
+/// The most interpreters in a row that the kernel follows (`BINPRM_MAX_RECURSION` of fs/exec.c; execve(2)).
+const MOST_INTERPRETERS: usize = 4;
+/// The longest first line of a script that the kernel reads, in bytes.
+const FIRST_LINE: u64 = 255;
+
+/// What is to be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A program that ld.so starts, by the path that execve(2) gets, and the script that it runs, if that was named.
+    Program(PathBuf, Option<PathBuf>),
+    /// A library's file.
+    Library(PathBuf),
+    /// A name that a program may hand to dlopen(3).
+    Soname(Vec<u8>),
+}
+
+impl Subject {
+    /// What an argument means: what has a slash is a file, what PATH has is a program, and what else looks like one is a
+    /// soname.
+    pub fn find(argument: &OsStr) -> Result<Self> {
+        if argument.as_bytes().contains(&b'/') {
+            let path = std::path::absolute(argument)?;
+            let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+            // Some libraries can be started, too: they say which version they are.
+            let is_library = ObjectFile::read(&file).is_some_and(|file| {
+                file.shared && !file.is_program && (file.interpreter.is_none() || file.soname.is_some())
+            });
+            return if is_library { Ok(Self::Library(path)) } else { program(path) };
+        }
+        if let Some(path) = in_path(argument) {
+            return program(path);
+        }
+        if argument.as_bytes().windows(3).any(|three| three == b".so") {
+            return Ok(Self::Soname(argument.as_bytes().to_vec()));
+        }
+        bail!("{} is neither a program in PATH, nor a file, nor the name of a library", argument.display())
+    }
+}
+
+/// The program that the kernel starts for a path: a script's interpreter, and where that is env(1), the one that it finds.
+fn program(mut path: PathBuf) -> Result<Subject> {
+    let given = path.clone();
+    for _ in 0..=MOST_INTERPRETERS {
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut line = Vec::new();
+        BufReader::new(file.take(FIRST_LINE)).read_until(b'\n', &mut line)?;
+        let Some(line) = line.strip_prefix(b"#!") else {
+            check(&path)?;
+            let script = (path != given).then_some(given);
+            return Ok(Subject::Program(path, script));
+        };
+        path = interpreter(line).with_context(|| format!("cannot tell what runs {}", path.display()))?;
+    }
+    bail!("{} is a script of a script, and so on", path.display())
+}
+
+/// What a first line names.
+fn interpreter(line: &[u8]) -> Option<PathBuf> {
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
+    let interpreter = Path::new(words.next()?);
+    if interpreter.file_name() != Some(OsStr::new("env")) {
+        return Some(interpreter.to_owned());
+    }
+    let is_option = |word: &&OsStr| word.as_bytes().starts_with(b"-") || word.as_bytes().contains(&b'=');
+    in_path(words.find(|word| !is_option(word))?)
+}
+
+/// The executable of this name that execvp(3) would take.
+fn in_path(name: &OsStr) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
+    let is_executable = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(is_executable)
+}
+
+/// Whether glibc's ld.so starts a program on this kind of machine.
+fn check(path: &Path) -> Result<()> {
+    let mut start = Vec::new();
+    File::open(path)?.take(64).read_to_end(&mut start)?;
+    let shown = path.display();
+    match kind(&start) {
+        Kind::NotElf => bail!("{shown} is no program: neither an ELF file of this byte order nor a script"),
+        Kind::OtherMachine => bail!("{shown} is for another kind of machine: it needs an auditor of that kind"),
+        Kind::Shared | Kind::NotShared => {}
+    }
+    let file = ObjectFile::read(&File::open(path)?).with_context(|| format!("{shown} is damaged"))?;
+    let Some(interpreter) = file.interpreter else {
+        bail!("{shown} is a static program: nothing is loaded into it, and no auditor can help it");
+    };
+    let name = interpreter.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    ensure!(!name.starts_with(b"ld-musl"), "{shown} is a program for musl, whose ld.so knows no auditor");
+    Ok(())
+}
