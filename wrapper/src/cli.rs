@@ -81,7 +81,8 @@ struct ReplitEnv {
     variables: Option<String>,
 }
 
-/// Writes DIR/bin/replit-env, DIR/lib/rtld_loader.so and DIR/etc/profile.d/replit-env.sh.
+/// Writes DIR/bin/replit-env, DIR/lib/rtld_loader.so and hooks for shells: DIR/etc/profile.d/replit-env.sh, and one for fish in
+/// DIR/share/fish/vendor_conf.d.
 ///
 /// Libraries and bin directories are searched in the order of the command line, but for channels: of those each process
 /// prefers the one that was built with its own glibc. DIR may be in use: each file is

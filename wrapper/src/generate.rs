@@ -1,4 +1,4 @@
-//! Writes an environment: three files, each replaced whole.
+//! Writes an environment: a few files, each replaced whole.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::declared::{ListEntry, Shell};
+use crate::fish;
 use crate::script::{self, AUDITOR, Changes};
 use crate::variables::Variables;
 
@@ -57,8 +58,10 @@ impl Environment {
         };
         let wrapper = script::wrapper(&self.shell, self.helper.as_os_str().as_bytes(), &changes);
         replace(auditor.path(), &library, 0o644)?;
-        replace(self.out.join("bin/replit-env").path(), &wrapper, 0o755)?;
-        replace(self.out.join("etc/profile.d/replit-env.sh").path(), &script::profile(&changes), 0o644)
+        let script = self.out.join("bin/replit-env");
+        replace(script.path(), &wrapper, 0o755)?;
+        replace(self.out.join("etc/profile.d/replit-env.sh").path(), &script::profile(&changes), 0o644)?;
+        replace(self.out.join("share/fish/vendor_conf.d/replit-env.fish").path(), &fish::hook(&script), 0o644)
     }
 }
 

@@ -11,13 +11,15 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use crate::script;
+use crate::{fish, script};
 
 /// How variables are printed. The comments are what --help says.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Format {
     /// Commands for a POSIX shell; the default
     Sh,
+    /// Commands for fish
+    Fish,
     /// An object of names and values; a value that is not UTF-8 is an array of its bytes
     Json,
 }
@@ -27,15 +29,16 @@ pub fn print<'a>(format: Format, names: impl Iterator<Item = &'a str>) -> Result
     // What a shell does not pass on to us, no program would get.
     let variables = names.filter_map(|name| Some((name, std::env::var_os(name)?)));
     let text = match format {
-        Format::Sh => sh(variables),
+        Format::Sh => commands(variables, script::export),
+        Format::Fish => commands(variables, fish::export),
         Format::Json => json(variables)?,
     };
     let mut stdout = io::stdout().lock();
     stdout.write_all(&text).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
-fn sh<'a>(variables: impl Iterator<Item = (&'a str, OsString)>) -> Vec<u8> {
-    variables.flat_map(|(name, value)| script::export(name, value.as_bytes())).collect()
+fn commands<'a>(variables: impl Iterator<Item = (&'a str, OsString)>, export: fn(&str, &[u8]) -> Vec<u8>) -> Vec<u8> {
+    variables.flat_map(|(name, value)| export(name, value.as_bytes())).collect()
 }
 
 fn json<'a>(variables: impl Iterator<Item = (&'a str, OsString)>) -> Result<Vec<u8>> {

@@ -10,7 +10,7 @@ use crate::step;
 /// Debian packages, without which a chore would fail. Rust and gcc are there, or this would not run; so are the
 /// packages that every Debian has.
 const PACKAGES: &[&str] =
-    &["bubblewrap", "busybox", "debian-archive-keyring", "gdb-minimal", "nix-bin", "patchelf", "strace", "zsh"];
+    &["bubblewrap", "busybox", "debian-archive-keyring", "fish", "gdb-minimal", "nix-bin", "patchelf", "strace", "zsh"];
 
 /// Packages that do as well as one of `PACKAGES`.
 const ALTERNATIVES: &[(&str, &str)] = &[("gdb-minimal", "gdb")];

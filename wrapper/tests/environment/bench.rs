@@ -160,3 +160,54 @@ pub fn assignment(name: &str, value: &[u8]) -> OsString {
 pub fn link(program: &str, name: &Path) {
     symlink(which(program), name).unwrap();
 }
+
+/// Set by some shell on its own account.
+const OF_SHELLS: [&str; 5] = ["LOGNAME", "OLDPWD", "PWD", "SHLVL", "_"];
+
+/// An environment with all that can be declared, as odd as it may be.
+pub fn odd_environment(bench: &Bench) -> PathBuf {
+    let odd = OsStr::from_bytes(ODD_NAME);
+    let libraries = bench.directory("libraries").join(odd);
+    let programs = bench.directory("programs").join(odd);
+    fs::create_dir(&libraries).unwrap();
+    fs::create_dir(&programs).unwrap();
+    bench.environment(
+        odd,
+        &[
+            OsStr::new("--lib"),
+            libraries.as_os_str(),
+            OsStr::new("--bin"),
+            programs.as_os_str(),
+            OsStr::new("--env"),
+            &assignment("ODD", &odd_bytes()),
+            OsStr::new("--env=LINES_=\n a\n\n"),
+            OsStr::new("--env=EMPTY="),
+            OsStr::new("--env=A=first"),
+            OsStr::new("--env=A=it's last \\"),
+            OsStr::new("--env=LD_AUDIT=/declared.so"),
+            OsStr::new("--env=GLIBC_TUNABLES=a.a=it's $x"),
+        ],
+    )
+}
+
+/// What a user may have set who runs it.
+pub fn inherit(command: &mut Command) -> &mut Command {
+    command
+        .env("REPLIT_LD_LIBRARY_PATH", OsStr::from_bytes(&[&odd_bytes()[..], b":/second"].concat()))
+        .env("LD_AUDIT", "/old/rtld_loader.so:/users own.so")
+        .env("GLIBC_TUNABLES", "b.b=2")
+        .env("A", "mine")
+        .env("HOME", "/home")
+}
+
+/// What a program gets under the script.
+pub fn of_a_program(sh: &[&str], out: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    parse(&run(inherit(&mut shell(sh, &[], &script(out), &["/usr/bin/env", "-0"]))).stdout)
+}
+
+/// Readable, and without what shells add.
+pub fn comparable(variables: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<String, String> {
+    let readable =
+        variables.iter().map(|(name, value)| (name.escape_ascii().to_string(), value.escape_ascii().to_string()));
+    readable.filter(|(name, _)| !OF_SHELLS.contains(&name.as_str())).collect()
+}

@@ -205,7 +205,9 @@ fn an_auditor_that_cannot_be_read_is_one_clear_line() {
 fn files_in_use_are_replaced_and_not_rewritten() {
     let bench = Bench::new();
     let out = bench.environment("e", &["--env=A=old"]);
-    let files = ["lib/rtld_loader.so", "bin/replit-env", "etc/profile.d/replit-env.sh"].map(|file| out.join(file));
+    let hook = "share/fish/vendor_conf.d/replit-env.fish";
+    let files =
+        ["lib/rtld_loader.so", "bin/replit-env", "etc/profile.d/replit-env.sh", hook].map(|file| out.join(file));
     let before: Vec<_> = files.iter().map(|file| fs::read(file).unwrap()).collect();
     let mut open: Vec<_> = files.iter().map(|file| File::open(file).unwrap()).collect();
     // Longer than before, so that a rewriting in place would show.
@@ -217,9 +219,9 @@ fn files_in_use_are_replaced_and_not_rewritten() {
         assert!(contents == *before, "{} changed under its reader", file.display());
     }
     let modes = files.map(|file| file.metadata().unwrap().permissions().mode() & 0o777);
-    assert_eq!(modes, [0o644, 0o755, 0o644]);
+    assert_eq!(modes, [0o644, 0o755, 0o644, 0o644]);
     // Nothing is left over from the writing.
-    for directory in ["lib", "bin", "etc/profile.d"] {
+    for directory in ["lib", "bin", "etc/profile.d", "share/fish/vendor_conf.d"] {
         assert_eq!(fs::read_dir(out.join(directory)).unwrap().count(), 1, "{directory}");
     }
 }

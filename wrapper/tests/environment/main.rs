@@ -1,6 +1,7 @@
 //! Generated environments, run for real under every shell that they are written for.
 
 mod bench;
+mod fish;
 mod generate;
 mod print_env;
 mod profile;

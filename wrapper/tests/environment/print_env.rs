@@ -1,67 +1,15 @@
 //! `replit-env --print-env`: what it prints is what a program gets.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value};
 
-use crate::bench::{AS_SH, Bench, LOGIN, ODD_NAME, assignment, odd_bytes, parse, run, script, shell, which};
-
-/// Set by some shell on its own account.
-const OF_SHELLS: [&str; 5] = ["LOGNAME", "OLDPWD", "PWD", "SHLVL", "_"];
-
-/// An environment with all that can be declared, as odd as it may be.
-fn odd_environment(bench: &Bench) -> PathBuf {
-    let odd = OsStr::from_bytes(ODD_NAME);
-    let libraries = bench.directory("libraries").join(odd);
-    let programs = bench.directory("programs").join(odd);
-    fs::create_dir(&libraries).unwrap();
-    fs::create_dir(&programs).unwrap();
-    bench.environment(
-        odd,
-        &[
-            OsStr::new("--lib"),
-            libraries.as_os_str(),
-            OsStr::new("--bin"),
-            programs.as_os_str(),
-            OsStr::new("--env"),
-            &assignment("ODD", &odd_bytes()),
-            OsStr::new("--env=LINES_=\n a\n\n"),
-            OsStr::new("--env=EMPTY="),
-            OsStr::new("--env=A=first"),
-            OsStr::new("--env=A=it's last \\"),
-            OsStr::new("--env=LD_AUDIT=/declared.so"),
-            OsStr::new("--env=GLIBC_TUNABLES=a.a=it's $x"),
-        ],
-    )
-}
-
-/// What a user may have set who runs it.
-fn inherit(command: &mut Command) -> &mut Command {
-    command
-        .env("REPLIT_LD_LIBRARY_PATH", OsStr::from_bytes(&[&odd_bytes()[..], b":/second"].concat()))
-        .env("LD_AUDIT", "/old/rtld_loader.so:/users own.so")
-        .env("GLIBC_TUNABLES", "b.b=2")
-        .env("A", "mine")
-        .env("HOME", "/home")
-}
-
-/// What a program gets under the script.
-fn of_a_program(sh: &[&str], out: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    parse(&run(inherit(&mut shell(sh, &[], &script(out), &["/usr/bin/env", "-0"]))).stdout)
-}
-
-/// Readable, and without what shells add.
-fn comparable(variables: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<String, String> {
-    let readable =
-        variables.iter().map(|(name, value)| (name.escape_ascii().to_string(), value.escape_ascii().to_string()));
-    readable.filter(|(name, _)| !OF_SHELLS.contains(&name.as_str())).collect()
-}
+use crate::bench::{
+    AS_SH, Bench, LOGIN, comparable, inherit, odd_environment, of_a_program, parse, run, script, shell, which,
+};
 
 #[test]
 fn a_shell_that_evaluates_it_is_as_under_the_script() {
