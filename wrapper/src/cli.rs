@@ -18,6 +18,7 @@ use crate::explain;
 use crate::generate::{self, Environment};
 use crate::index;
 use crate::print_env::{self, Format};
+use crate::script::USAGE;
 use crate::static_tls::StaticTls;
 use crate::variables::Variables;
 
@@ -50,10 +51,6 @@ enum Command {
     ReplitEnv(ReplitEnv),
 }
 
-const USAGE: &str = "\
-replit-env [--] PROGRAM [ARGUMENT]...
-       replit-env --print-env[=FORMAT]";
-
 const VARIABLES: &str = "\
 Variables:
   REPLIT_LD_LIBRARY_PATH  more directories or single files, a colon list; searched after the declared ones
@@ -64,11 +61,16 @@ Variables:
 
 Examples:
   replit-env python main.py
-  REPLIT_RTLD_LOG_LEVEL=info REPLIT_RTLD_LOG_FILE=stderr replit-env python main.py
+  replit-env --log info python main.py
   eval \"$(replit-env --print-env)\"";
 
 #[derive(Args)]
 struct ReplitEnv {
+    // The script answers this itself.
+    /// Logs what is looked up: off, warn, info or debug; to standard error, if REPLIT_RTLD_LOG_FILE is not set
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+
     /// Prints the variables that are set for PROGRAM
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "sh")]
     print_env: Option<Format>,

@@ -3,6 +3,7 @@
 //! No rule of the script is told here again. It has set the variables, as before any program, and executed this one; it
 //! hands over their names, and the values are those of this process's own environment.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -26,8 +27,9 @@ pub enum Format {
 
 /// Prints these variables of this process.
 pub fn print<'a>(format: Format, names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = BTreeSet::new();
     // What a shell does not pass on to us, no program would get.
-    let variables = names.filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let variables = names.filter(|name| seen.insert(*name)).filter_map(|name| Some((name, std::env::var_os(name)?)));
     let text = match format {
         Format::Sh => commands(variables, script::export),
         Format::Fish => commands(variables, fish::export),

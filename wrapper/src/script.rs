@@ -7,6 +7,7 @@ const ARGUMENTS: &str = include_str!("sh/arguments.sh");
 const MERGE: &str = include_str!("sh/merge.sh");
 const TUNABLES: &str = include_str!("sh/tunables.sh");
 const FORGET: &str = include_str!("sh/forget.sh");
+const LOG: &str = include_str!("sh/log.sh");
 const EXEC: &str = include_str!("sh/exec.sh");
 
 /// The file name by which an auditor of ours is known in LD_AUDIT.
@@ -17,6 +18,14 @@ const NONE: &str = ":";
 
 /// The PATH of a process that has none, as execvp(3) searches it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// How the script is used.
+pub const USAGE: &str = "\
+replit-env [OPTION]... [--] PROGRAM [ARGUMENT]...
+       replit-env [--log=LEVEL] --print-env[=FORMAT]";
+
+/// What --log sets, with commas between the names.
+const LOG_NAMES: &str = "REPLIT_RTLD_LOG_LEVEL,REPLIT_RTLD_LOG_FILE";
 
 /// What the shell text puts into the process's environment.
 pub struct Changes<'a> {
@@ -41,15 +50,16 @@ pub struct Changes<'a> {
 /// The text of `bin/replit-env`.
 pub fn wrapper(shell: &Shell, helper: &[u8], changes: &Changes<'_>) -> Vec<u8> {
     let assignments = assignments(changes);
-    let arguments = ARGUMENTS.replace("@names@", &names(&assignments).join(","));
-    let arguments: Vec<&[u8]> = arguments.split("@helper@").map(str::as_bytes).collect();
-    let parts: [&[u8]; 8] = [
+    let arguments = ARGUMENTS.replace("@names@", &names(&assignments).join(",")).replace("@log_names@", LOG_NAMES);
+    let arguments = fill(arguments.as_bytes(), "@usage@", &quoted(format!("Usage: {USAGE}").as_bytes()));
+    let parts: [&[u8]; 9] = [
         b"#!",
         shell.bytes(),
         b"\n# Runs a program with the declared dependencies. Written by replit-env-cli; made anew, not edited.\n",
-        &arguments.join(&quoted(helper)[..]),
+        &fill(&arguments, "@helper@", &quoted(helper)),
         b"\n",
         &text(&assignments),
+        LOG.as_bytes(),
         b"\n",
         EXEC.as_bytes(),
     ];
@@ -137,6 +147,18 @@ fn tunables(changes: &Changes<'_>) -> Assignment<'static> {
         .replace("@largest@", &LARGEST.to_string());
     let text = [b"__replit_env_ours=", &quoted(&declared)[..], b"\n", merge.as_bytes()].concat();
     Assignment { name: "GLIBC_TUNABLES", text }
+}
+
+/// The text with `value` in the place of each `mark`.
+fn fill(text: &[u8], mark: &str, value: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.windows(mark.len()).position(|part| part == mark.as_bytes()) {
+        filled.extend([&rest[..at], value].concat());
+        rest = &rest[at + mark.len()..];
+    }
+    filled.extend(rest);
+    filled
 }
 
 /// A word of the shell that stands for exactly these bytes.

@@ -1,29 +1,57 @@
-if [ "$#" -eq 0 ]; then
-    printf '%s\n' 'Usage: replit-env PROGRAM [ARGUMENT]...' >&2
+# Options, up to the program.
+__replit_env_level=
+__replit_env_wrong=
+while :; do
+    case ${1-} in
+    --log | --log=*)
+        __replit_env_level=${1#--log}
+        case $__replit_env_level in
+        =*) __replit_env_level=${__replit_env_level#=} ;;
+        *)
+            __replit_env_level=${2-}
+            [ "$#" -eq 1 ] || shift
+            ;;
+        esac
+        shift
+        case $__replit_env_level in
+        off | warn | info | debug | [0123]) ;;
+        *)
+            __replit_env_wrong="--log takes off, warn, info or debug, not '$__replit_env_level'"
+            break
+            ;;
+        esac
+        ;;
+    -h | --help | -V | --version | --completions | --completions=*)
+        exec @helper@ replit-env "$@"
+        ;;
+    --print-env | --print-env=* | --doctor | --doctor=* | --explain | --explain=*)
+        # The helper cannot see this: as it starts, its runtime opens /dev/null in place of what is closed.
+        if ! { true 3>&1; } 2>/dev/null; then
+            printf '%s\n' 'replit-env: standard output is closed' >&2
+            exit 1
+        fi
+        # It is run as any program is, and finds these variables as it would.
+        __replit_env_list=@names@
+        [ -z "$__replit_env_level" ] || __replit_env_list=$__replit_env_list,@log_names@
+        set -- @helper@ replit-env "--variables=$__replit_env_list" "$@"
+        break
+        ;;
+    --)
+        shift
+        [ "$#" -gt 0 ] || __replit_env_wrong='no program after --'
+        break
+        ;;
+    -*)
+        __replit_env_wrong="unknown option $1"
+        break
+        ;;
+    *)
+        [ "$#" -gt 0 ] || __replit_env_wrong='no program'
+        break
+        ;;
+    esac
+done
+if [ -n "$__replit_env_wrong" ]; then
+    printf '%s\n' "replit-env: $__replit_env_wrong" @usage@ >&2
     exit 2
 fi
-case $1 in
--h | --help | -V | --version)
-    exec @helper@ replit-env "$@"
-    ;;
---print-env | --print-env=*)
-    # The helper cannot see this: as it starts, its runtime opens /dev/null in place of what is closed.
-    if ! { true 3>&1; } 2>/dev/null; then
-        printf '%s\n' 'replit-env: standard output is closed' >&2
-        exit 1
-    fi
-    # It is run as any program is, and prints these variables as it finds them.
-    set -- @helper@ replit-env --variables=@names@ "$@"
-    ;;
---)
-    shift
-    if [ "$#" -eq 0 ]; then
-        printf '%s\n' 'replit-env: no program after --' >&2
-        exit 2
-    fi
-    ;;
--*)
-    printf '%s\n' "replit-env: unknown option $1" 'Usage: replit-env PROGRAM [ARGUMENT]...' >&2
-    exit 2
-    ;;
-esac

@@ -3,6 +3,7 @@
 mod bench;
 mod fish;
 mod generate;
+mod options;
 mod print_env;
 mod profile;
 mod static_tls;

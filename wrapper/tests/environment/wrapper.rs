@@ -249,8 +249,8 @@ fn usage_errors_exit_with_2() {
 fn the_helper_alone_is_no_wrapper() {
     let output = Command::new(cli()).arg("replit-env").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let usage = "Usage: replit-env [--] PROGRAM [ARGUMENT]...\n       replit-env --print-env[=FORMAT]\n";
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), usage);
+    let usage = "Usage: replit-env [OPTION]... [--] PROGRAM [ARGUMENT]...\n";
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with(usage));
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn help_and_version_come_from_the_helper() {
         for option in ["-h", "--help"] {
             let output = run(&mut shell(sh, &[], &script(&out), &[option]));
             let text = String::from_utf8(output.stdout).unwrap();
-            assert!(text.contains("Usage: replit-env [--] PROGRAM [ARGUMENT]..."), "{sh:?}: {text}");
+            assert!(text.contains("Usage: replit-env [OPTION]... [--] PROGRAM [ARGUMENT]..."), "{sh:?}: {text}");
             assert!(text.contains("REPLIT_RTLD_LOG_LEVEL"), "{sh:?}: {text}");
         }
     }
