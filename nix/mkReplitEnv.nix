@@ -69,6 +69,9 @@ let
   roots = lib.concatMap (list: list.outputs) newestFirst ++ ofNoChannel ++ programs;
   closure = "${pkgs.closureInfo { rootPaths = roots; }}/store-paths";
 
+  # What is declared is declared in all of them.
+  releases = map (set: set.lib.trivial.release) ([ pkgs ] ++ builtins.attrValues channels);
+
   # Whether a directory is there, and what that means, is for the generator to say.
   arguments =
     option "channel-of" (map ofChannel (lib.filter (list: list.outputs != [ ]) newestFirst))
@@ -76,6 +79,7 @@ let
     ++ option "lib" libraries
     ++ option "bin-of" programs
     ++ option "env" (lib.mapAttrsToList (variable: value: "${variable}=${toString value}") allEnv)
+    ++ option "nixpkgs" releases
     # Older channels know no closure of nothing.
     ++ (if roots == [ ] then [ ] else option "closure" [ closure ]);
 in

@@ -53,6 +53,8 @@ pub struct Environment<'e> {
     pub disabled: bool,
     /// `REPLIT_RTLD_HINTS` is `0`: ld.so is left to its own messages.
     pub without_hints: bool,
+    /// `LD_AUDIT` names more than one auditor: another one may find what we and ld.so do not.
+    pub has_other_auditors: bool,
     /// `LD_TRACE_LOADED_OBJECTS` is set: ld.so runs nothing and prints what it would load (ldd(1)).
     pub is_traced: bool,
 }
@@ -68,6 +70,7 @@ impl<'e> Environment<'e> {
         let mut disabled = None;
         let mut hints = None;
         let mut traced = false;
+        let mut auditors = 0usize;
         let mut library_path = None;
         let mut origin_path = None;
         for entry in entries {
@@ -82,6 +85,11 @@ impl<'e> Environment<'e> {
                 b"REPLIT_RTLD_DISABLE" => disabled = disabled.or(Some(value)),
                 b"REPLIT_RTLD_HINTS" => hints = hints.or(Some(value)),
                 b"LD_TRACE_LOADED_OBJECTS" => traced = true,
+                // ld.so takes those of all entries (elf/rtld.c, `audit_list_add_string`).
+                b"LD_AUDIT" => {
+                    let named = value.split(|&byte| byte == b':').filter(|name| !name.is_empty());
+                    auditors = auditors.saturating_add(named.count());
+                }
                 b"LD_LIBRARY_PATH" => library_path = Some(value),
                 b"LD_ORIGIN_PATH" => origin_path = Some(value),
                 _ => {}
@@ -96,14 +104,16 @@ impl<'e> Environment<'e> {
             level: level.map_or(Level::Off, Level::parse),
             disabled: !matches!(disabled, None | Some(b"" | b"0")),
             without_hints: hints == Some(b"0"),
+            has_other_auditors: auditors > 1,
             is_traced: traced,
         }
     }
 
-    /// Whether ld.so is made to say why a declared library cannot be loaded. Not for ldd(1): there ld.so goes on with a made-up
-    /// object of the name that it was answered, and aborts when it does not find it by its soname.
+    /// Whether ld.so is made to say why a library cannot be loaded. Not for ldd(1): there ld.so goes on with a made-up
+    /// object of the name that it was answered, and aborts when it does not find it by its soname. And another auditor
+    /// would be asked for that name, too.
     pub fn hints(&self) -> bool {
-        !self.without_hints && !self.is_traced
+        !self.without_hints && !self.is_traced && !self.has_other_auditors
     }
 }
 
@@ -181,6 +191,8 @@ mod tests {
         assert!(!read(&["REPLIT_RTLD_DISABLE="]).disabled);
         assert!(!read(&["REPLIT_RTLD_HINTS=0"]).hints());
         assert!(!read(&["LD_TRACE_LOADED_OBJECTS="]).hints());
+        assert!(!read(&["LD_AUDIT=/a.so:/b.so"]).hints() && !read(&["LD_AUDIT=/a.so", "LD_AUDIT=/b.so"]).hints());
+        assert!(read(&["LD_AUDIT=/a.so"]).hints() && read(&["LD_AUDIT=:/a.so:"]).hints());
         assert!(read(&["REPLIT_RTLD_HINTS="]).hints() && read(&["REPLIT_RTLD_HINTS=1"]).hints() && read(&[]).hints());
     }
 }

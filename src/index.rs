@@ -5,8 +5,8 @@
 //! that a damaged file costs its answers and nothing else. Numbers are little-endian `u32`s:
 //!
 //! - The header: the magic with the version in it, the file's length, the machine, where how many slots are, where how many
-//!   channels, where how many slots of the catalogue; and where the list of what is declared is, how long, and where in it
-//!   the first entry of a channel.
+//!   channels, where how many slots of the catalogue; where the list of what is declared is, how long, and where in it
+//!   the first entry of a channel; and where how many slots of the hints.
 //! - Slots, a power of two of them: the hash of a path and the offset of its node, or 0. A path that collides is in the
 //!   next free slot. A directory's path counts with a slash behind it, so that the hash of a file in it goes on from there.
 //! - Nodes of files ([`FILE`] bytes each): a path, for ld.so to open; flags; the list of directories in
@@ -18,15 +18,17 @@
 //! - The catalogue: slots again, of the names in what is declared. A name's node is where it is, how long, and how many
 //!   entries have it, each with the number that `catalogue` has for it. It is there if all that is declared never changes.
 //! - Channels ([`CHANNEL`] bytes): the path of a glibc, and the N of its version 2.N.
+//! - The hints: slots again, of sonames. A soname's node is where it is, how long, and the same of the attribute of nixpkgs that
+//!   brings the library.
 //!
 //! What is not there has the offset 0. One implementation writes it: the generator's.
 
 use crate::library::Library;
 
 /// What an index begins with. The last byte is the version of the format.
-pub const MAGIC: [u8; 8] = *b"rtldidx\x02";
-/// The bytes of the header: the magic, and eleven numbers.
-pub const HEADER: usize = 52;
+pub const MAGIC: [u8; 8] = *b"rtldidx\x03";
+/// The bytes of the header: the magic, and thirteen numbers.
+pub const HEADER: usize = 60;
 /// The bytes of a slot, of a file's node, of a directory's, and of a channel.
 pub const SLOT: usize = 8;
 /// See [`SLOT`].
@@ -70,6 +72,7 @@ pub struct Index<'i> {
     bytes: &'i [u8],
     paths: Slots,
     names: Slots,
+    hints: Slots,
     channels: usize,
     channel_count: u32,
     declared: &'i [u8],
@@ -136,6 +139,7 @@ impl<'i> Index<'i> {
             bytes,
             paths: slots(number(2)?, number(3)?)?,
             names: slots(number(6)?, number(7)?)?,
+            hints: slots(number(11)?, number(12)?)?,
             channels: usize::try_from(number(4)?).ok()?,
             channel_count: number(5)?,
             declared: bytes.get(declared..declared.checked_add(usize::try_from(number(9)?).ok()?)?)?,
@@ -160,6 +164,11 @@ impl<'i> Index<'i> {
         found.into_iter().flat_map(|node| {
             (0..node.number(2).unwrap_or(0)).map_while(move |nth| node.number(nth.saturating_add(3) as usize))
         })
+    }
+
+    /// The attribute of nixpkgs that brings a library of this soname.
+    pub fn hint(&self, soname: &[u8]) -> Option<&'i [u8]> {
+        self.find(self.hints, hash(START, soname), |node| node.string(0) == Some(soname))?.string(2)
     }
 
     /// The file at a path.

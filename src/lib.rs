@@ -77,6 +77,8 @@ pub mod decimal;
 
 pub mod refusal;
 
+pub mod hint;
+
 pub mod lookup;
 
 pub mod origin;

@@ -66,6 +66,7 @@ pub fn outcome(sink: &mut impl Sink, name: &[u8], outcome: Outcome, path: &[u8])
         Outcome::OwnGlibc if level >= Level::Info => {
             sink.write(&[b"this process's own glibc has ", name, b": ", path, b"\n"]);
         }
+        Outcome::Hint if level >= Level::Info => sink.write(&[b"not found.\nhint: ", path, b"\n"]),
         Outcome::Refuse(_) if level >= Level::Info => sink.write(&[b"not found.\nrefused: ", path, b"\n"]),
         Outcome::Pass(Pass::Missing | Pass::NoneFits) if level >= Level::Info => sink.write(&[b"not found.\n"]),
         Outcome::Pass(Pass::Unsure(reason)) if level >= Level::Warn => {
@@ -161,6 +162,15 @@ mod tests {
         loaded(&mut sink, b"/b/liby.so", Some(b"/b/libx.so"));
         loaded(&mut sink, b"linux-vdso.so.1", None);
         String::from_utf8(sink.1).unwrap()
+    }
+
+    #[test]
+    fn a_hint_is_said_with_the_miss() {
+        for (level, expected) in [(Level::Warn, ""), (Level::Info, "not found.\nhint: libx.so (text)\n")] {
+            let mut sink = Lines(level, Vec::new());
+            outcome(&mut sink, b"libx.so", Outcome::Hint, b"libx.so (text)");
+            assert_eq!(sink.1, expected.as_bytes());
+        }
     }
 
     #[test]

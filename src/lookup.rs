@@ -7,7 +7,8 @@
 //! 4. What ld.so finds by itself passes.
 //! 5. The first declared candidate that can be loaded is handed out; of the compiler's runtime libraries the one that
 //!    defines most.
-//! 6. Where there are candidates and none can be loaded, ld.so is made to say why.
+//! 6. Where there are candidates and none can be loaded, ld.so is made to say why; where there is none, what would bring the
+//!    library, if that is known.
 //!
 //! It happens when ld.so has the name and has not yet searched (`LA_SER_ORIG`), since only a redirect at that stage
 //! leaves the right names behind. What could not be decided there is taken up when ld.so comes to a default directory
@@ -19,6 +20,7 @@ use crate::channel::{Order, Rank};
 use crate::environment::split_directory;
 use crate::family;
 use crate::gate::{self, Fit};
+use crate::hint;
 use crate::outcome::{Outcome, Pass, Place, Unsure};
 use crate::own_glibc;
 use crate::path::PathBuf;
@@ -94,11 +96,13 @@ pub struct Lookup<'w, O: Objects, F: Files> {
     pub glibc: &'w mut PathBuf,
     /// Whether ld.so is made to say why nothing fits.
     pub hints: bool,
+    /// The attribute of nixpkgs that brings the library, for ld.so to say where nobody has it.
+    pub hint: Option<&'w [u8]>,
 }
 
 impl<O: Objects, F: Files> Lookup<'_, O, F> {
     /// Steps 2 to 6, at LA_SER_ORIG. For [`Outcome::Redirect`] and [`Outcome::OwnGlibc`] the path is in `answer`, for
-    /// [`Outcome::Refuse`] the text.
+    /// [`Outcome::Refuse`] and [`Outcome::Hint`] the text.
     pub fn at_origin(
         &mut self,
         asked: Asked<'_>,
@@ -165,7 +169,8 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         }
         witness.missed(asked.soname);
         if !declared {
-            return Ok(Outcome::Pass(Pass::Missing));
+            let said = self.hint.and_then(|attribute| hint::write(answer, asked.soname, attribute));
+            return Ok(said.map_or(Outcome::Pass(Pass::Missing), |()| Outcome::Hint));
         }
         // ld.so replaces tokens in what it is answered at this stage.
         let mut choice = Choice::new(requester, asked.soname, has_token);

@@ -36,6 +36,9 @@ pub trait World {
     /// Whether a name is declared.
     fn is_declared(&mut self, soname: &[u8]) -> bool;
 
+    /// The attribute of nixpkgs that brings a library, where that is to be said.
+    fn hint(&self, soname: &[u8]) -> Option<&'static [u8]>;
+
     /// Steps 2 to 6 of a lookup.
     fn look_up(&mut self, asked: Asked<'_>, requester: Self::Id, known: Known) -> Outcome;
 }
@@ -57,6 +60,8 @@ pub struct Setting {
 pub struct Known {
     /// It is declared.
     pub is_declared: bool,
+    /// The attribute of nixpkgs that brings it, if it is not.
+    pub hint: Option<&'static [u8]>,
     /// The requester's own search path does not have it.
     pub is_beyond_paths: bool,
 }
@@ -76,10 +81,11 @@ pub fn answer<W: World>(world: &mut W, name: &[u8], requester: W::Id) -> Outcome
         return Outcome::Pass(Pass::GlibcFamily);
     }
     let is_declared = has_declared && !asked.is_family && world.is_declared(asked.soname);
-    if !is_declared && !asked.is_family && !says_all {
+    let hint = if is_declared || asked.is_family || asked.is_path() { None } else { world.hint(asked.soname) };
+    if !is_declared && !asked.is_family && !says_all && hint.is_none() {
         return Outcome::Pass(Pass::NotDeclared);
     }
-    world.look_up(asked, requester, Known { is_declared, is_beyond_paths: indexed == Indexed::Nowhere })
+    world.look_up(asked, requester, Known { is_declared, hint, is_beyond_paths: indexed == Indexed::Nowhere })
 }
 
 /// What is known from the index.

@@ -103,4 +103,6 @@ pub enum Outcome {
     OwnGlibc,
     /// What ld.so shall complain of: the path of a declared library that cannot be loaded, with the reason.
     Refuse(Skip),
+    /// What ld.so shall complain of: the soname of a library that nobody has, with what would bring it.
+    Hint,
 }

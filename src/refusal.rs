@@ -9,7 +9,7 @@ use crate::path::PathBuf;
 use crate::skip::Skip;
 
 /// `NAME_MAX` of linux/limits.h: with a longer component ld.so would say "File name too long".
-const NAME_MAX: usize = 255;
+pub const NAME_MAX: usize = 255;
 
 /// What this library was built for, as Nix and Rust name it.
 const MACHINE: &[u8] = if cfg!(target_arch = "x86_64") {
@@ -111,7 +111,7 @@ fn push_glibc(path: &mut PathBuf, context: Context<'_>, or_older: &[u8]) -> Opti
 }
 
 /// Appends bytes of a foreign file, but for those that mean something in a path or on a terminal.
-fn push_plain(path: &mut PathBuf, name: &[u8]) -> Option<()> {
+pub fn push_plain(path: &mut PathBuf, name: &[u8]) -> Option<()> {
     name.iter().try_for_each(|byte| match byte {
         b'/' | b'$' => path.push(b"?"),
         byte if byte.is_ascii_graphic() => path.push(&[*byte]),

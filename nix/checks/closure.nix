@@ -24,7 +24,7 @@ let
   };
 in
 pkgs.runCommandLocal "check-closure" { } ''
-  grep --quiet --text libz.so.1 ${environment}/lib/rtld_loader.index
-  grep --quiet --text libgreeting.so.1 ${environment}/lib/rtld_loader.index
+  grep --quiet --text ${pkgs.zlib}/lib/libz.so.1 ${environment}/lib/rtld_loader.index
+  grep --quiet --text ${plugin}/lib/libgreeting.so.1 ${environment}/lib/rtld_loader.index
   touch $out
 ''

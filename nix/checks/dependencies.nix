@@ -56,6 +56,7 @@ let
   # As much of a nixpkgs as mkReplitEnv needs of a channel.
   channel = version: package: {
     inherit package;
+    inherit (pkgs) lib;
     glibc = { inherit version; };
   };
   ofChannels = pkgs.mkReplitEnv {

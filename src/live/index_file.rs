@@ -113,6 +113,11 @@ impl Indices {
             && self.file(path).is_none()
     }
 
+    /// The attribute of nixpkgs that brings a library of this soname.
+    pub fn hint(&self, soname: &[u8]) -> Option<&'static [u8]> {
+        self.first(|index| index.hint(soname)).map(|(_, attribute)| attribute)
+    }
+
     /// The channel of a declared entry, however many slashes close it.
     pub fn channel(&self, entry: &[u8]) -> Option<Channel<'static>> {
         let closing = entry.iter().rev().take_while(|&&byte| byte == b'/').count();

@@ -262,7 +262,9 @@ impl Process {
         self.log.close();
         let answer = stage.answer(&mut buffers.answers);
         match outcome {
-            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => Some(answer.with_nul()),
+            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) | Outcome::Hint => {
+                Some(answer.with_nul())
+            }
             Outcome::Bare(_) => {
                 let asked = Asked::new(name.to_bytes()).ok()?;
                 answer.set(&[asked.soname]).map(|()| answer.with_nul())
@@ -318,7 +320,7 @@ impl Process {
 
     fn say(&mut self, buffers: &mut Buffers, name: &CStr, outcome: Outcome, stage: Stage) {
         let path = match outcome {
-            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) => {
+            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) | Outcome::Hint => {
                 stage.answer(&mut buffers.answers)
             }
             _ => &mut buffers.path,
@@ -356,7 +358,8 @@ impl Process {
         };
         let (explicit_loader, hints) = (self.explicit_loader, environment.hints());
         let glibc = &mut buffers.glibc;
-        let mut lookup = Lookup { search, is_beyond_paths: false, explicit_loader, catalogue, glibc, hints };
+        let mut lookup =
+            Lookup { search, is_beyond_paths: false, explicit_loader, catalogue, glibc, hints, hint: None };
         ask(&mut lookup, stage.answer(&mut buffers.answers), &mut self.log)
     }
 
@@ -430,9 +433,15 @@ impl World for Callback<'_> {
         process.catalogue.get().is_some_and(|catalogue| catalogue.candidates(soname).next().is_some())
     }
 
+    fn hint(&self, soname: &[u8]) -> Option<&'static [u8]> {
+        let says = self.process.environment.is_some_and(|environment| environment.hints());
+        self.process.files.indices().filter(|_| says)?.hint(soname)
+    }
+
     fn look_up(&mut self, asked: Asked<'_>, requester: LoadedObject, known: Known) -> Outcome {
         let outcome = self.process.look_up(self.buffers, Stage::Origin, |lookup, answer, log| {
             lookup.is_beyond_paths = known.is_beyond_paths;
+            lookup.hint = known.hint;
             lookup.at_origin(asked, requester, answer, log)
         });
         self.process.net = known.is_declared && self.process.may_change(outcome);

@@ -27,6 +27,7 @@ struct World {
     objects: MadeUpObjects,
     requester: usize,
     hints: bool,
+    hint: Option<&'static [u8]>,
     image_is_known: bool,
     declared: &'static [u8],
     files: MadeUpFiles,
@@ -44,6 +45,7 @@ impl World {
             objects: MadeUpObjects(vec![main]),
             requester: 0,
             hints: false,
+            hint: None,
             image_is_known: true,
             declared: DECLARED,
             files: MadeUpFiles::with_libraries(libraries),
@@ -67,8 +69,15 @@ impl World {
         let mut image = || if known { Ok(image()) } else { Err(Unsure::LoaderImage) };
         let search = search(&self.objects, &mut self.files, &mut image, "", &mut path);
         let (hints, glibc) = (self.hints, &mut glibc);
-        let mut lookup =
-            Lookup { search, is_beyond_paths: false, explicit_loader: false, catalogue: &catalogue, glibc, hints };
+        let mut lookup = Lookup {
+            search,
+            is_beyond_paths: false,
+            explicit_loader: false,
+            catalogue: &catalogue,
+            glibc,
+            hints,
+            hint: self.hint,
+        };
         ask(&mut lookup, &mut self.answer, &mut self.heard)
     }
 
@@ -141,6 +150,21 @@ fn what_nobody_has_is_said() {
     assert_eq!(world.heard.0, ["liby.so"]);
     let mut world = World::new(&["/run/liby.so"]);
     assert_eq!(world.at_origin("liby.so"), Outcome::Pass(Pass::NotDeclared));
+}
+
+#[test]
+fn what_would_bring_it_is_said_only_where_the_search_fails() {
+    let hinted = |libraries: &[&str]| World { hint: Some(b"liby"), hints: true, ..World::new(libraries) };
+    let mut world = hinted(&[]);
+    assert_eq!(world.at_origin("liby.so"), Outcome::Hint);
+    assert_eq!(world.answer.as_bytes(), b"liby.so (not among the declared dependencies; add pkgs.liby to replit.nix)");
+    assert_eq!(world.heard.0, ["liby.so"]);
+    for own in ["/run/liby.so", "/usr/lib/liby.so"] {
+        assert_eq!(hinted(&[own]).at_origin("liby.so"), Outcome::Pass(Pass::NotDeclared));
+    }
+    assert_eq!(hinted(&[]).at_origin("/usr/lib/liby.so"), Outcome::Pass(Pass::Path));
+    let mut world = World { image_is_known: false, ..hinted(&[]) };
+    assert_eq!(world.at_origin("liby.so"), Outcome::Pass(Pass::Unsure(Unsure::LoaderImage)));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::closure::Closure;
 use crate::declared::{Declared, Libraries, ListEntry, Shell, Variable};
 use crate::explain;
 use crate::generate::{self, Environment};
+use crate::hints::{Release, Table};
 use crate::index;
 use crate::print_env::{self, Format};
 use crate::script::USAGE;
@@ -142,6 +143,13 @@ struct Generate {
     #[arg(long, value_name = "FILE")]
     closure: Vec<PathBuf>,
 
+    /// A release of nixpkgs, such as 24.05, whose packages the programs' errors are to name for libraries that are not declared;
+    /// if not given, the newest
+    ///
+    /// Of several, what all of them have is named.
+    #[arg(long, value_name = "RELEASE")]
+    nixpkgs: Vec<Release>,
+
     /// The shell that runs the script
     ///
     /// dash and busybox do not pass on variables whose names a shell cannot set, such as those of exported bash
@@ -193,6 +201,7 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
             roots: &roots,
             channels: &channels,
             stores: &arguments.store,
+            hints: &Table::read().hints(&arguments.nixpkgs),
             machine: TARGET,
         },
     );

@@ -19,6 +19,7 @@ use rtld_loader::tokens::has_token;
 use crate::channels::Channel;
 use crate::closure::{Closure, directories};
 use crate::declared::ListEntry;
+use crate::hints::Hints;
 use crate::layout::{self, Directories, Entry, Listed};
 use crate::library_file::LibraryFiles;
 use crate::object_file::ObjectFile;
@@ -36,11 +37,13 @@ pub struct Input<'i> {
     pub channels: &'i [Channel],
     /// Where nothing changes.
     pub stores: &'i [PathBuf],
+    /// What brings libraries that nobody declares.
+    pub hints: &'i Hints<'i>,
     /// What the objects are for.
     pub machine: u32,
 }
 
-/// Makes an index of a closure, and of all that lies beside its files. `None` if nothing is to be known.
+/// Makes an index of a closure, and of all that lies beside its files. `None` if it were too large.
 pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
     let mut collector = Collector::new(input);
     collector.rest.extend(input.declared.iter().cloned());
@@ -50,9 +53,6 @@ pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
     }
     collector.collect();
     let Collector { mut directories, .. } = collector;
-    if directories.values().all(|listed| listed.files.is_empty()) && input.channels.is_empty() {
-        return None;
-    }
     for (nth, channel) in input.channels.iter().enumerate() {
         for library in &channel.libraries {
             let path = without_closing_slash(library.path().into());
@@ -63,7 +63,7 @@ pub fn write(closure: &Closure<'_>, input: &Input<'_>) -> Option<Vec<u8>> {
         }
     }
     answer(&mut directories);
-    layout::write(&directories, input.libraries, input.channels, input.machine)
+    layout::write(&directories, input.libraries, input.channels, input.hints, input.machine)
 }
 
 /// A directory that is to be looked into.
@@ -324,6 +324,11 @@ mod tests {
 
     use super::*;
 
+    fn input<'i>(libraries: &'i [ListEntry], declared: &'i [PathBuf], stores: &'i [PathBuf]) -> Input<'i> {
+        static NONE: Hints<'static> = Hints::new();
+        Input { libraries, declared, roots: &[], channels: &[], stores, hints: &NONE, machine: 0 }
+    }
+
     #[test]
     fn what_leads_out_of_the_store_may_change() {
         let temporary = tempfile::tempdir().unwrap();
@@ -366,7 +371,7 @@ mod tests {
         symlink("libx.so.1", lib.join("libx.so")).unwrap();
         symlink("liby.so", lib.join("liby.so.1")).unwrap();
         let stores = [temporary.path().join("store")];
-        let input = Input { libraries: &[], declared: &[], roots: &[], channels: &[], stores: &stores, machine: 0 };
+        let input = input(&[], &[], &stores);
         let listed = Collector::new(&input).list(&lib);
         let uncertain: Vec<_> = listed.iter().filter(|(_, entry)| entry.flags & UNCERTAIN != 0).collect();
         let names: Vec<_> = uncertain.iter().map(|(name, _)| name.to_str().unwrap()).collect();
@@ -385,8 +390,7 @@ mod tests {
         symlink(".", lib.join("self")).unwrap();
         assert!(cc.arg(lib.join("libx.so")).status().unwrap().success());
         let declared = [lib.clone()];
-        let input =
-            Input { libraries: &[], declared: &declared, roots: &[], channels: &[], stores: &stores, machine: 0 };
+        let input = input(&[], &declared, &stores);
         let mut collector = Collector::new(&input);
         collector.rest.push(lib.clone());
         collector.collect();
@@ -407,14 +411,7 @@ mod tests {
         let declared = [lib.join("")];
         let closure = Closure::read(&libraries, &[]);
         let channels = [Channel { name: "a".into(), libraries: libraries.clone(), glibc: None }];
-        let input = Input {
-            libraries: &libraries,
-            declared: &declared,
-            roots: &[],
-            channels: &channels,
-            stores: &stores,
-            machine: 0,
-        };
+        let input = Input { channels: &channels, ..input(&libraries, &declared, &stores) };
         let bytes = write(&closure, &input).unwrap();
         let index = rtld_loader::index::Index::read(&bytes, 0).unwrap();
         let directory = index.directory(lib.as_os_str().as_bytes()).unwrap();

@@ -11,6 +11,7 @@ use rtld_loader::index::{CHANNEL, DIRECTORY, FILE, HEADER, IS_DIRECTORY, LIVE, M
 
 use crate::channels::Channel;
 use crate::declared::ListEntry;
+use crate::hints::Hints;
 
 /// A file to be indexed.
 #[derive(Default)]
@@ -51,12 +52,13 @@ struct Layout<'d> {
     blocks: HashMap<Vec<u8>, u32>,
 }
 
-/// Writes an index of directories, for declared libraries, the channels that they are of, and objects of this machine. `None` if
-/// it were larger than its offsets reach.
+/// Writes an index of directories, for declared libraries, the channels that they are of, and objects of this machine, with
+/// hints for what is not declared. `None` if it were larger than its offsets reach.
 pub fn write(
     directories: &Directories,
     libraries: &[ListEntry],
     channels: &[Channel],
+    hints: &Hints<'_>,
     machine: u32,
 ) -> Option<Vec<u8>> {
     let files = || directories.iter().flat_map(|(path, listed)| listed.files.iter().map(move |file| (path, file)));
@@ -64,7 +66,8 @@ pub fn write(
     let catalogue = Catalogue::new(directories, libraries)?;
     let paths = Slots::new(HEADER, file_count + directories.len());
     let names = Slots::new(paths.end(), catalogue.values.len());
-    let first_channel = names.end();
+    let hinted = Slots::new(names.end(), hints.len());
+    let first_channel = hinted.end();
     let first_directory = first_channel + channels.len() * CHANNEL;
     let first_file = first_directory + directories.len() * DIRECTORY;
     let end = first_file + file_count * FILE;
@@ -103,13 +106,18 @@ pub fn write(
         let node = layout.block(&bytes(&node));
         layout.slot(names, hash(START, name), node);
     }
+    for (soname, attribute) in hints {
+        let node = [soname, attribute].map(|string| layout.string(string.as_bytes())).concat();
+        let node = layout.block(&bytes(&node));
+        layout.slot(hinted, hash(START, soname.as_bytes()), node);
+    }
     let [list, list_len] = layout.string(&catalogue.declared);
     let length = u32::try_from(layout.bytes.len()).ok()?;
     layout.bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
-    let [paths, names] = [paths, names].map(|slots| [slots.start as u32, slots.count as u32]);
+    let [paths, names, hinted] = [paths, names, hinted].map(|slots| [slots.start as u32, slots.count as u32]);
     let channels = [first_channel as u32, channels.len() as u32];
     let numbers = [[length, machine], paths, channels, names, [list, list_len]];
-    let numbers = numbers.into_iter().flatten().chain([catalogue.first_of_channel]);
+    let numbers = numbers.into_iter().flatten().chain([catalogue.first_of_channel]).chain(hinted);
     layout.put(MAGIC.len() as u32, &numbers.collect::<Vec<_>>());
     Some(layout.bytes)
 }
@@ -288,7 +296,8 @@ mod tests {
         };
         let libraries = ["/s/b", "/s/a", "/s/bin/rpath"].map(|path| ListEntry::parse(path.as_ref()).unwrap());
         let channels = [channel(Some("/s/glibc"), 36), channel(None, 41)];
-        write(&directories, &libraries, &channels, MACHINE).unwrap()
+        let hints = Hints::from([("libnone.so", "none"), ("libGL.so.1", "libGL"), ("libX11.so.6", "xorg.libX11")]);
+        write(&directories, &libraries, &channels, &hints, MACHINE).unwrap()
     }
 
     /// The steps of a search, as text.
@@ -359,6 +368,28 @@ mod tests {
     }
 
     #[test]
+    fn hints_are_found_by_soname() {
+        let bytes = index();
+        let index = Index::read(&bytes, MACHINE).unwrap();
+        assert_eq!(index.hint(b"libGL.so.1"), Some(b"libGL".as_slice()));
+        assert_eq!(index.hint(b"libX11.so.6"), Some(b"xorg.libX11".as_slice()));
+        for other in ["", "libGL.so", "libGL.so.10", "libx.so", "xorg.libX11"] {
+            assert_eq!(index.hint(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn of_nothing_there_is_an_index_too() {
+        for (hints, known) in [(Hints::new(), None), (Hints::from([("libz.so.1", "zlib")]), Some(b"zlib".as_slice()))] {
+            let bytes = write(&Directories::new(), &[], &[], &hints, MACHINE).unwrap();
+            let index = Index::read(&bytes, MACHINE).unwrap();
+            assert_eq!(index.hint(b"libz.so.1"), known);
+            assert!(index.declared().is_empty() && index.file(b"").is_none() && index.directory(b"").is_none());
+            assert_eq!(index.values(b"").count(), 0);
+        }
+    }
+
+    #[test]
     fn a_record_is_at_the_path_of_its_file() {
         let bytes = index();
         let index = Index::read(&bytes, MACHINE).unwrap();
@@ -392,6 +423,7 @@ mod tests {
                     let _ = file.library().map(|library| (library.defines(b"X_1"), library.need(0)));
                 }
                 assert!(index.values(b"libx.so").count() < whole.len());
+                assert!(index.hint(b"libGL.so.1").is_none_or(|attribute| attribute.len() < whole.len()));
                 for path in ["/s/a", "/s/b", "/run/lib"] {
                     let Some(directory) = index.directory(path.as_bytes()) else { continue };
                     assert!(directory.files().filter(|file| file.name().len() < whole.len()).count() < whole.len());

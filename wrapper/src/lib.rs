@@ -2,9 +2,10 @@
 //!
 //! `cli` says what can be declared, `declared` checks it, `closure` finds what it needs, `static_tls` how much thread-
 //! local storage that has, `channels` which glibc its libraries are for (`library_file` reads them), and `index` what
-//! each of its objects will find (`layout` writes its bytes). `script` turns it all into shell text (`sh/` holds the
-//! parts that never change; `fish` is for the one shell that is not like the others), `generate` writes the files. `print_env` prints what a script has set. `progress` shows
-//! who waits how far it is.
+//! each of its objects will find, with `hints` for libraries that nobody declares (`layout` writes its bytes). `script`
+//! turns it all into shell text (`sh/` holds the parts that never change; `fish` is for the one shell that is not like
+//! the others), `generate` writes the files. `print_env` prints what a script has set, `explain` says what comes of it.
+//! `progress` shows who waits how far it is.
 #![deny(unsafe_code)]
 
 mod channels;
@@ -14,6 +15,7 @@ mod declared;
 mod explain;
 mod fish;
 mod generate;
+mod hints;
 mod index;
 mod layout;
 mod library_file;

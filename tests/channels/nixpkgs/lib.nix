@@ -53,5 +53,8 @@ in
     asl20 = { spdxId = "Apache-2.0"; };
   };
 
+  # The packages have the names that they have in this release.
+  trivial.release = "26.05";
+
   platforms.linux = [ "x86_64-linux" "aarch64-linux" ];
 }

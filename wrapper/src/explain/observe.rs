@@ -107,7 +107,7 @@ fn parse(process: u32, log: &str) -> Vec<Program> {
                     program.loaded.push(Loaded { path: path.to_owned(), rule: std::mem::take(&mut rule) });
                 }
             }
-            "refused" => {
+            "refused" | "hint" => {
                 if let Some(missing) = program.missing.last_mut() {
                     missing.reason = Some(rest.to_owned());
                 }

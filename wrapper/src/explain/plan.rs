@@ -164,6 +164,10 @@ fn find(world: &mut World, name: &[u8], requester: usize) -> Result<(Vec<u8>, Ru
             let miss = miss(world, name, requester, Reason::NoneFits(Some(skip)));
             Err(Box::new(Miss { message: answered, considered, ..*miss }))
         }
+        Outcome::Hint => {
+            let miss = miss(world, name, requester, Reason::NotDeclared);
+            Err(Box::new(Miss { message: answered, ..*miss }))
+        }
         Outcome::Pass(Pass::Path) => {
             let path = world.expand(name, requester).filter(|path| path_of(path).exists());
             let path = path.ok_or_else(|| miss(world, name, requester, Reason::NoFile))?;

@@ -330,14 +330,16 @@ pub fn remedy(name: &[u8], miss: &Miss, is_audited: bool) -> String {
         _ if !is_audited => "run it by replit-env, or source its etc/profile.d/replit-env.sh".to_owned(),
         Reason::NoFile => "nothing looks for a path: mend it, or ask for the bare soname".to_owned(),
         Reason::Unloadable => "ld.so finds a file that is no library for this machine: remove or mend it".to_owned(),
-        Reason::NotDeclared => format!(
-            "declare the package that has it, in replit.nix or by --lib.\n    Which one that is: nix-locate --minimal --at-root --whole-name /lib/{name}"
-        ),
-        // The refusal ends with it.
-        Reason::NoneFits(Some(_)) => {
+        // What ld.so is made to say ends with it.
+        Reason::NotDeclared | Reason::NoneFits(Some(_)) if miss.message.ends_with(b")") => {
             let message = text(&miss.message);
             message.rsplit_once("; ").map_or(String::new(), |(_, remedy)| remedy.trim_end_matches(')').to_owned())
         }
+        Reason::NotDeclared => format!(
+            "declare the package that has it, in replit.nix or by --lib.\n    \
+             Which one that is: nix-locate --minimal --at-root --whole-name /lib/{name}"
+        ),
+        Reason::NoneFits(Some(skip)) => format!("declare another build of it: {}", self::skip(&skip)),
         Reason::NoneFits(None) => "declare a whole library of that name".to_owned(),
         Reason::Unsure(unsure) => format!("it is left to ld.so, since {}", text(unsure.text())),
     }

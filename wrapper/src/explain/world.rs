@@ -186,6 +186,7 @@ impl World {
             catalogue: &self.catalogue,
             glibc: &mut self.glibc,
             hints: self.environment.hints(),
+            hint: None,
         };
         ask(&mut lookup, &mut self.answer, &mut self.considered)
     }
@@ -232,9 +233,14 @@ impl origin::World for World {
         self.catalogue.candidates(soname).next().is_some()
     }
 
+    fn hint(&self, soname: &[u8]) -> Option<&'static [u8]> {
+        self.files.indices().filter(|_| self.environment.hints())?.hint(soname)
+    }
+
     fn look_up(&mut self, asked: Asked<'_>, requester: usize, known: Known) -> Outcome {
         self.look(|lookup, answer, notes| {
             lookup.is_beyond_paths = known.is_beyond_paths;
+            lookup.hint = known.hint;
             lookup.at_origin(asked, requester, answer, notes)
         })
     }

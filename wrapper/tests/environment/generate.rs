@@ -118,7 +118,7 @@ fn what_is_missing_now_may_appear_later() {
 #[test]
 fn what_ld_so_or_a_shell_would_misread_is_refused() {
     let bench = Bench::new();
-    let cases: [(&[&str], &str); 23] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["--out=a:b"], "colon"),
         (&["--out=a$ORIGIN"], "$ORIGIN"),
         (&["--out=${LIB}"], "$LIB"),
@@ -142,6 +142,7 @@ fn what_ld_so_or_a_shell_would_misread_is_refused() {
         (&["--env=GLIBC_TUNABLES=a.b=1:c"], "`c` in GLIBC_TUNABLES"),
         (&["--env=GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4k"], "=4k` in GLIBC_TUNABLES"),
         (&["--shell=sh"], "absolute"),
+        (&["--nixpkgs=unstable"], "such as 24.05"),
     ];
     for (arguments, complaint) in cases {
         let mut command = Command::new(cli());
@@ -206,8 +207,8 @@ fn files_in_use_are_replaced_and_not_rewritten() {
     let bench = Bench::new();
     let out = bench.environment("e", &["--env=A=old"]);
     let hook = "share/fish/vendor_conf.d/replit-env.fish";
-    let files =
-        ["lib/rtld_loader.so", "bin/replit-env", "etc/profile.d/replit-env.sh", hook].map(|file| out.join(file));
+    let files = ["lib/rtld_loader.so", "lib/rtld_loader.index", "bin/replit-env", "etc/profile.d/replit-env.sh", hook];
+    let files = files.map(|file| out.join(file));
     let before: Vec<_> = files.iter().map(|file| fs::read(file).unwrap()).collect();
     let mut open: Vec<_> = files.iter().map(|file| File::open(file).unwrap()).collect();
     // Longer than before, so that a rewriting in place would show.
@@ -219,10 +220,10 @@ fn files_in_use_are_replaced_and_not_rewritten() {
         assert!(contents == *before, "{} changed under its reader", file.display());
     }
     let modes = files.map(|file| file.metadata().unwrap().permissions().mode() & 0o777);
-    assert_eq!(modes, [0o644, 0o755, 0o644, 0o644]);
+    assert_eq!(modes, [0o644, 0o644, 0o755, 0o644, 0o644]);
     // Nothing is left over from the writing.
-    for directory in ["lib", "bin", "etc/profile.d", "share/fish/vendor_conf.d"] {
-        assert_eq!(fs::read_dir(out.join(directory)).unwrap().count(), 1, "{directory}");
+    for (directory, files) in [("lib", 2), ("bin", 1), ("etc/profile.d", 1), ("share/fish/vendor_conf.d", 1)] {
+        assert_eq!(fs::read_dir(out.join(directory)).unwrap().count(), files, "{directory}");
     }
 }
 
@@ -235,4 +236,25 @@ fn a_place_that_cannot_be_written_is_one_clear_line() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("cannot write") && text.contains(bench.path("file").to_str().unwrap()), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn errors_name_packages_of_the_release() {
+    let bench = Bench::new();
+    let index = |name: &str, releases: &[&str]| {
+        fs::read(bench.environment(name, releases).join("lib/rtld_loader.index")).unwrap()
+    };
+    let has = |index: &[u8], text: &str| index.windows(text.len()).any(|part| part == text.as_bytes());
+    for (name, releases, attribute) in [
+        ("newest", [].as_slice(), "libx11"),
+        ("old", &["--nixpkgs=23.11"], "xorg.libX11"),
+        ("new", &["--nixpkgs=26.05"], "libx11"),
+        ("both", &["--nixpkgs=26.05", "--nixpkgs=23.11"], "xorg.libX11"),
+    ] {
+        let index = index(name, releases);
+        for each in ["libx11", "xorg.libX11"] {
+            assert_eq!(has(&index, each), each == attribute, "{releases:?}: {each}");
+        }
+        assert!(has(&index, "libX11.so.6"));
+    }
 }

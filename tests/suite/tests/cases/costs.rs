@@ -11,6 +11,7 @@ use suite::dynamic::Dynamic;
 use suite::instructions::IDLE;
 use suite::run::Run;
 
+use super::hints;
 use super::index::with_index;
 use super::versions::{STDCXX, libstdcxx, wheel};
 use super::wrapper::generate;
@@ -20,6 +21,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("costs/system-calls", system_calls).tool("strace"),
         Case::new("costs/index", index).tool("strace"),
+        Case::new("costs/hint", hint).tool("strace"),
         Case::new("costs/no-directory-is-read-in-vain", no_directory_in_vain).tool("strace"),
         Case::new("costs/directories-are-read-once", directories_once).tool("strace"),
         Case::new("costs/large-directory", large_directory).tool("strace"),
@@ -81,6 +83,29 @@ fn index(bed: &Bed) -> Result<()> {
     ensure!(trace.failed_opens() == 0, "{trace:?}");
     let added = trace.count() as i64 - run.traced()?.count() as i64;
     ensure!(added <= CALLS as i64, "{added} system calls");
+    Ok(())
+}
+
+/// Where an index knows which package brings a library, a miss is searched for once before ld.so does. What it does not know
+/// costs nothing.
+fn hint(bed: &Bed) -> Result<()> {
+    generate(bed, "env", &[("--lib", bed.dir("declared")?.as_os_str())])?;
+    let main = bed.run(bed.program("main").build()?);
+    let audited = with_index(&main, &bed.path("env/lib/rtld_loader.index")).declare([bed.path("declared")]);
+    audited.clone().arg(hints::SONAME).plain()?.fails_with("add pkgs.")?;
+    let count = |run: &Run, names: &[&str]| -> Result<i64> { Ok(run.clone().args(names).traced()?.count() as i64) };
+    let further = |run: &Run, name: &str| -> Result<i64> {
+        // By then all directories are known.
+        let known = [hints::SONAME, "libx.so"];
+        Ok(count(run, &[known.as_slice(), &[name]].concat())? - count(run, &known)?)
+    };
+    let failure = further(&main, "liby.so")?;
+    ensure!(failure > 0, "ld.so fails for nothing");
+    let undeclared = further(&audited, "liby.so")? - failure;
+    ensure!(undeclared == 0, "{undeclared} system calls for a name that nobody knows");
+    // ld.so's own failure comes on top: it searches for the text.
+    let hint = further(&audited, "libClp.so.1")? - 2 * failure;
+    ensure!(-failure < hint && hint <= LIMITS.miss, "{hint} system calls more than twice ld.so's {failure}");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod explain;
 mod file;
 mod found;
 mod glibc;
+mod hints;
 mod hygiene;
 mod index;
 mod index_declared;
@@ -132,6 +133,7 @@ pub fn all() -> Vec<Case> {
         brings::cases(),
         requesters::cases(),
         refusal::cases(),
+        hints::cases(),
         old_glibc::cases(),
         environment::cases(),
         secure::cases(),
