@@ -172,7 +172,7 @@ pub fn run() -> Result<ExitCode> {
             print_env::print(format, names.split(','))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::ReplitEnv(ReplitEnv { explain, .. }) if explain.explain => explain::run(&explain),
+        Command::ReplitEnv(ReplitEnv { explain, .. }) if explain.explain => Ok(explain::run(&explain)),
         Command::ReplitEnv(_) => {
             eprintln!("Usage: {USAGE}");
             Ok(ExitCode::from(2))

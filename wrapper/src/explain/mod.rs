@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use objects::{Object, path_of};
@@ -36,9 +36,10 @@ pub struct Arguments {
     #[arg(long)]
     pub explain: bool,
 
-    /// With --explain: runs the program, and says what was loaded
-    #[arg(long, requires = "explain", conflicts_with = "by")]
-    observe: bool,
+    /// With --explain: runs a program, and says what was loaded; all that follows is the program and its arguments
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true, requires = "explain")]
+    #[arg(conflicts_with_all = ["by", "what"])]
+    observe: Vec<OsString>,
 
     /// With --explain: the program that opens the library; this helper if not given
     #[arg(long = "for", value_name = "PROGRAM", requires = "explain", id = "by")]
@@ -52,20 +53,24 @@ pub struct Arguments {
     #[arg(short, long, requires = "explain")]
     verbose: bool,
 
-    /// PROGRAM with its arguments, FILE.so or SONAME
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true, requires = "explain")]
-    what: Vec<OsString>,
+    /// With --explain: a program, the file of a library, or a soname
+    #[arg(value_name = "PROGRAM|FILE|SONAME", hide = true, requires = "explain")]
+    what: Option<OsString>,
 }
 
-/// Explains. The exit code is 0 if all is found, and 1 if something is missing.
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let Some((what, rest)) = arguments.what.split_first() else {
-        bail!("--explain what? A program, a file or a soname")
-    };
-    if arguments.observe {
-        return observe::run(what, rest, arguments.json, arguments.verbose);
+/// Explains. The exit code is 0 if all is found, 1 if something is missing, and 2 if there is nothing to explain.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    explain(arguments).unwrap_or_else(|error| {
+        eprintln!("replit-env: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn explain(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some((program, rest)) = arguments.observe.split_first() {
+        return observe::run(program, rest, arguments.json, arguments.verbose);
     }
-    ensure!(rest.is_empty(), "--explain takes one program, file or soname; its arguments count only for --observe");
+    let what = arguments.what.as_ref().context("--explain what? A program, the file of a library, or a soname")?;
     let subject = Subject::find(what)?;
     let (program, script) = match (&subject, &arguments.by) {
         (Subject::Program(path, script), _) => (path.clone(), script.clone()),

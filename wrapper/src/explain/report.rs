@@ -139,8 +139,11 @@ impl<'r> Report<'r> {
         let program = world.objects.get(0);
         let glibc =
             self.minor().map_or_else(|| "a glibc of unknown version".to_owned(), |minor| format!("glibc 2.{minor}"));
-        let auditor =
-            if world.is_audited { "" } else { "\nLD_AUDIT does not name rtld_loader.so: ld.so is on its own" };
+        let auditor = if world.is_audited {
+            ""
+        } else {
+            "\nrtld_loader.so takes no part: LD_AUDIT does not name it, or REPLIT_RTLD_DISABLE is set"
+        };
         let program = self.path(&program.path);
         match self.script {
             Some(script) => format!("{} is a script for {program}, {glibc}{auditor}", self.path(script)),
@@ -215,8 +218,11 @@ impl<'r> Report<'r> {
         }
         let declared = self.world.declared();
         if miss.considered.is_empty() && self.world.is_audited {
-            let entries = if declared == 1 { "the declared entry does" } else { "the declared entries do" };
-            let text = if declared == 0 { "nothing is declared".to_owned() } else { format!("{entries} not have it") };
+            let text = match declared {
+                0 => "nothing is declared".to_owned(),
+                1 => "the declared entry does not have it".to_owned(),
+                more => format!("none of the {more} declared entries has it"),
+            };
             writeln!(into, "  {} {text}", styled(RULE, "[declared]"))?;
         }
         for considered in &miss.considered {
@@ -251,13 +257,11 @@ impl<'r> Report<'r> {
 
     fn lacking(&self, lacking: &LackingVersion, into: &mut String) -> fmt::Result {
         let path = |id: usize| self.path(&self.world.objects.get(id).path);
-        let (version, of, by) = (text(&lacking.version), path(lacking.of), path(lacking.by));
-        writeln!(
-            into,
-            "\n{} {}: {of} does not define it, and {by} needs it",
-            styled(BAD, "version"),
-            styled(BOLD, &version)
-        )
+        let version = styled(BOLD, &text(&lacking.version));
+        writeln!(into, "\n{} {version}, which {}", styled(BAD, "version missing:"), path(lacking.by))?;
+        writeln!(into, "  needs of {}", path(lacking.of))?;
+        let remedy = "take both from one channel, or a newer build of the second";
+        writeln!(into, "  {} {remedy}", styled(GOOD, "what to do:"))
     }
 
     fn path(&self, path: &Path) -> String {
@@ -327,7 +331,7 @@ pub fn tag(rule: Rule) -> String {
 pub fn remedy(name: &[u8], miss: &Miss, is_audited: bool) -> String {
     let name = text(name);
     match miss.reason {
-        _ if !is_audited => "run it by replit-env, or source its etc/profile.d/replit-env.sh".to_owned(),
+        _ if !is_audited => "run it by replit-env, without REPLIT_RTLD_DISABLE".to_owned(),
         Reason::NoFile => "nothing looks for a path: mend it, or ask for the bare soname".to_owned(),
         Reason::Unloadable => "ld.so finds a file that is no library for this machine: remove or mend it".to_owned(),
         // What ld.so is made to say ends with it.

@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("explain/programs", programs).views(views),
         Case::new("explain/libraries", libraries).views(views),
         Case::new("explain/sonames", sonames).views(views),
+        Case::new("explain/observe", observe).views(views),
         Case::new("explain/sonames-of-all-channels", sonames_of_all).views(views).several_channels(),
     ]
 }
@@ -88,6 +89,31 @@ fn sonames_of_all(bed: &Bed) -> Result<()> {
     let outputs = bed.manifest.channels.iter().flat_map(|channel| channel.libraries.values());
     let run = bed.run(opener).with_auditor().declare(outputs.map(|output| output.join("lib")));
     opens(bed, &run.env(TUNABLES.0, TUNABLES.1), &names)
+}
+
+/// A program that runs: what it needs, what it opens, what is declared and what nobody has.
+fn observe(bed: &Bed) -> Result<()> {
+    let declared = bed.library("declared/libdeclared.so").says("declared").build()?;
+    let own = bed.library("own/libown.so").says("own").build()?;
+    let main = bed.program("main").needs(&own).runpath("$ORIGIN/own").build()?;
+    let run = bed.run(&bed.manifest.replit_env_cli).with_auditor().declare([bed.path("declared")]);
+    let run = run.args(["replit-env", "--explain", "--json", "--observe"]).arg(&main);
+    let outcome = run.args(["libdeclared.so", "libnobody.so"]).plain()?;
+    ensure!(outcome.status == "exit code: 1", "{outcome}");
+    // The program has its say first.
+    let (_, json) = outcome.stdout.split_once("\n{").with_context(|| outcome.to_string())?;
+    let observed: Value = serde_json::from_str(&format!("{{{json}")).with_context(|| outcome.to_string())?;
+    let program = &observed["programs"][0];
+    let rule = |path: &Path| {
+        let path = path.display().to_string();
+        program["loaded"].as_array()?.iter().find(|loaded| loaded["path"] == path)?["rule"].as_str()
+    };
+    // Nobody declares its own: it is not looked for.
+    ensure!(rule(&own).is_some_and(|rule| rule != "declared"), "{observed:#}");
+    ensure!(rule(&declared) == Some("declared"), "{observed:#}");
+    let missing = program["missing"].as_array().context("missing")?;
+    ensure!(missing.len() == 1 && missing[0]["name"] == "libnobody.so", "{observed:#}");
+    Ok(())
 }
 
 /// The names of libraries of a closure, and one that nobody has.
