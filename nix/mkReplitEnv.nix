@@ -12,7 +12,7 @@
   - `env`: variables to set.
   - `replitNix`: a `replit.nix`, or its function: `{ pkgs }: { deps = [ … ]; env = { … }; }`. It is called with each
     channel, too. `deps` and `env` add to it.
-  - `libraries`: directories or single files outside the store, searched last, such as `/run/opengl-driver/lib`.
+  - `libraries`: directories or single files outside the store, searched last, such as `/opt/vendor/lib`.
   - `name`: of the derivation.
   - `rtld-loader`: package.nix, built.
 

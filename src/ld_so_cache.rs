@@ -121,7 +121,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::vec::Vec;
 
@@ -143,6 +143,12 @@ mod tests {
         }
         bytes.extend(strings);
         bytes
+    }
+
+    /// A cache for this kind of object, whose names are sorted: the largest comes first.
+    pub(crate) fn of(entries: &[(&str, &str)]) -> Vec<u8> {
+        let entries: Vec<_> = entries.iter().map(|(name, path)| (FLAGS, *name, *path)).collect();
+        new(&entries)
     }
 
     fn new(entries: &[(u32, &str, &str)]) -> Vec<u8> {

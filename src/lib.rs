@@ -75,6 +75,8 @@ pub mod channel;
 
 pub mod decimal;
 
+pub mod drivers;
+
 pub mod refusal;
 
 pub mod hint;

@@ -60,6 +60,9 @@ pub fn outcome(sink: &mut impl Sink, name: &[u8], outcome: Outcome, path: &[u8])
     let level = sink.level();
     match outcome {
         Outcome::Redirect if level >= Level::Info => sink.write(&[b"found dynamically: ", path, b"\n"]),
+        Outcome::Driver if level >= Level::Info => {
+            sink.write(&[b"found dynamically: ", path, b"\nof the graphics driver: ", name, b"\n"]);
+        }
         Outcome::Indexed if level >= Level::Debug => {
             sink.write(&[b"answered from the index: ", name, b": ", path, b"\n"]);
         }
@@ -165,11 +168,16 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_is_said_with_the_miss() {
-        for (level, expected) in [(Level::Warn, ""), (Level::Info, "not found.\nhint: libx.so (text)\n")] {
-            let mut sink = Lines(level, Vec::new());
-            outcome(&mut sink, b"libx.so", Outcome::Hint, b"libx.so (text)");
-            assert_eq!(sink.1, expected.as_bytes());
+    fn a_hint_is_said_with_the_miss_and_a_driver_with_the_hit() {
+        for (said, expected) in [
+            (Outcome::Hint, "not found.\nhint: libx.so (text)\n"),
+            (Outcome::Driver, "found dynamically: libx.so (text)\nof the graphics driver: libx.so\n"),
+        ] {
+            for (level, expected) in [(Level::Warn, ""), (Level::Info, expected)] {
+                let mut sink = Lines(level, Vec::new());
+                outcome(&mut sink, b"libx.so", said, b"libx.so (text)");
+                assert_eq!(sink.1, expected.as_bytes());
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! 3. What nobody declares passes, at no cost.
 //! 4. What ld.so finds by itself passes.
 //! 5. The first declared candidate that can be loaded is handed out; of the compiler's runtime libraries the one that
-//!    defines most.
+//!    defines most. Behind them come the machine's drivers.
 //! 6. Where there are candidates and none can be loaded, ld.so is made to say why; where there is none, what would bring the
 //!    library, if that is known.
 //!
@@ -17,6 +17,7 @@
 use crate::brings;
 use crate::catalogue::{Candidate, Catalogue, Form};
 use crate::channel::{Order, Rank};
+use crate::drivers;
 use crate::environment::split_directory;
 use crate::family;
 use crate::gate::{self, Fit};
@@ -96,13 +97,15 @@ pub struct Lookup<'w, O: Objects, F: Files> {
     pub glibc: &'w mut PathBuf,
     /// Whether ld.so is made to say why nothing fits.
     pub hints: bool,
+    /// Whether libraries of the machine's graphics driver are handed out.
+    pub drivers: bool,
     /// The attribute of nixpkgs that brings the library, for ld.so to say where nobody has it.
     pub hint: Option<&'w [u8]>,
 }
 
 impl<O: Objects, F: Files> Lookup<'_, O, F> {
-    /// Steps 2 to 6, at LA_SER_ORIG. For [`Outcome::Redirect`] and [`Outcome::OwnGlibc`] the path is in `answer`, for
-    /// [`Outcome::Refuse`] and [`Outcome::Hint`] the text.
+    /// Steps 2 to 6, at LA_SER_ORIG. For [`Outcome::Redirect`], [`Outcome::Driver`] and [`Outcome::OwnGlibc`] the path is in
+    /// `answer`, for [`Outcome::Refuse`] and [`Outcome::Hint`] the text.
     pub fn at_origin(
         &mut self,
         asked: Asked<'_>,
@@ -118,7 +121,7 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
     }
 
     /// The safety net, at LA_SER_DEFAULT: `candidate` is the path that ld.so is about to try. For
-    /// [`Outcome::Redirect`] the path is in `answer`.
+    /// [`Outcome::Redirect`] and [`Outcome::Driver`] the path is in `answer`.
     pub fn at_default(
         &mut self,
         candidate: &[u8],
@@ -150,8 +153,10 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         witness: &mut impl Witness,
     ) -> Result<Outcome, Unsure> {
         let declared = self.catalogue.candidates(asked.soname).next().is_some();
+        let is_driver = self.drivers && drivers::contains(asked.soname);
+        let is_wanted = declared || is_driver;
         let search = &mut self.search;
-        if asked.is_path() && (!declared || look(search.files, asked.name, answer) != Look::Missing) {
+        if asked.is_path() && (!is_wanted || look(search.files, asked.name, answer) != Look::Missing) {
             return Ok(Outcome::Pass(Pass::Path));
         }
         if self.explicit_loader {
@@ -163,19 +168,22 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         };
         match found {
             Some(place) if asked.is_path() => return Ok(Outcome::Bare(place)),
-            Some(_) if !declared => return Ok(Outcome::Pass(Pass::NotDeclared)),
+            Some(_) if !is_wanted => return Ok(Outcome::Pass(Pass::NotDeclared)),
             Some(place) => return Ok(Outcome::Pass(Pass::Found(place))),
             None => {}
         }
         witness.missed(asked.soname);
+        // ld.so replaces tokens in what it is answered at this stage.
+        let mut choice = Choice::new(requester, asked.soname, has_token);
+        if declared && choice.choose(self.catalogue, search, self.glibc, answer, witness)? {
+            return Ok(Outcome::Redirect);
+        }
+        if is_driver && choice.choose_driver(search, self.glibc, answer, witness)? {
+            return Ok(Outcome::Driver);
+        }
         if !declared {
             let said = self.hint.and_then(|attribute| hint::write(answer, asked.soname, attribute));
             return Ok(said.map_or(Outcome::Pass(Pass::Missing), |()| Outcome::Hint));
-        }
-        // ld.so replaces tokens in what it is answered at this stage.
-        let mut choice = Choice::new(requester, asked.soname, has_token);
-        if choice.choose(self.catalogue, search, self.glibc, answer, witness)? {
-            return Ok(Outcome::Redirect);
         }
         let refused = if self.hints { choice.refuse(search, answer) } else { None };
         Ok(refused.map_or(Outcome::Pass(Pass::NoneFits), Outcome::Refuse))
@@ -207,8 +215,12 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         }
         witness.missed(soname);
         let mut choice = Choice::new(requester, soname, |_| false);
-        let found = choice.choose(self.catalogue, search, self.glibc, answer, witness)?;
-        Ok(if found { Outcome::Redirect } else { Outcome::Pass(Pass::NoneFits) })
+        if choice.choose(self.catalogue, search, self.glibc, answer, witness)? {
+            return Ok(Outcome::Redirect);
+        }
+        let is_driver = self.drivers && drivers::contains(soname);
+        let found = is_driver && choice.choose_driver(search, self.glibc, answer, witness)?;
+        Ok(if found { Outcome::Driver } else { Outcome::Pass(Pass::NoneFits) })
     }
 }
 
@@ -260,7 +272,10 @@ impl<'c, O: Objects> Choice<'c, O> {
                 if of(search.files, &candidate) != rank {
                     continue;
                 }
-                let verdict = self.judge(candidate, search, glibc, answer)?;
+                let verdict = match path_of(candidate, self.soname, answer) {
+                    Some(()) => self.judge(search, glibc, answer)?,
+                    None => Err(Skip::TooLong),
+                };
                 witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
                 if self.take(candidate, rank, verdict, &mut best) {
                     return Ok(true);
@@ -268,6 +283,28 @@ impl<'c, O: Objects> Choice<'c, O> {
             }
         }
         Ok(best.and_then(|(candidate, ..)| path_of(candidate, self.soname, answer)).is_some())
+    }
+
+    /// Puts the path of the driver's library into `answer`. `false` if there is none that can be loaded: what is to be said of
+    /// that is said of a package.
+    fn choose_driver<F: Files>(
+        &self,
+        search: &mut Search<'_, O, F>,
+        glibc: &mut PathBuf,
+        answer: &mut PathBuf,
+        witness: &mut impl Witness,
+    ) -> Result<bool, Unsure> {
+        for nth in 0.. {
+            if drivers::candidate(search.files, self.soname, nth, answer)?.is_none() {
+                break;
+            }
+            let verdict = self.judge(search, glibc, answer)?;
+            witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
+            if verdict.is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes a verdict in. Whether no other candidate need be looked at.
@@ -320,26 +357,23 @@ impl<'c, O: Objects> Choice<'c, O> {
         (search.files.look(answer.as_c_str()) == Look::Missing).then_some(skip)
     }
 
+    /// Judges the file whose path is in `answer`.
     fn judge<F: Files>(
         &self,
-        candidate: Candidate<'_>,
         search: &mut Search<'_, O, F>,
         glibc: &mut PathBuf,
         answer: &mut PathBuf,
     ) -> Result<Result<Fit, Skip>, Unsure> {
-        match path_of(candidate, self.soname, answer) {
-            None => Ok(Err(Skip::TooLong)),
-            Some(()) if (self.unfit)(answer.as_bytes()) => Ok(Err(Skip::Token)),
-            Some(()) => {
-                let known = match search.files.examine(answer.as_c_str())? {
-                    Ok(known) => known,
-                    Err(skip) => return Ok(Err(skip)),
-                };
-                match gate::judge(search, glibc, known, self.soname, self.requester)? {
-                    Ok(fit) => Ok(brings::judge(search, glibc, known)?.map(|()| fit)),
-                    Err(skip) => Ok(Err(skip)),
-                }
-            }
+        if (self.unfit)(answer.as_bytes()) {
+            return Ok(Err(Skip::Token));
+        }
+        let known = match search.files.examine(answer.as_c_str())? {
+            Ok(known) => known,
+            Err(skip) => return Ok(Err(skip)),
+        };
+        match gate::judge(search, glibc, known, self.soname, self.requester)? {
+            Ok(fit) => Ok(brings::judge(search, glibc, known)?.map(|()| fit)),
+            Err(skip) => Ok(Err(skip)),
         }
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! The auditor asks them of the process that it lives in, `replit-env --explain` of one that it plans.
 
+use crate::drivers;
 use crate::environment::split_directory;
 use crate::index::{File, Index, Step};
 use crate::lookup::Asked;
@@ -49,8 +50,9 @@ pub struct Setting {
     /// The index counts. What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, would go before it. And
     /// ldd(1) shows what was asked for beside what was found: it would show one path twice, as one.
     pub uses_index: bool,
-    /// Something is declared. Without anything to hand out, nothing is replaced either.
-    pub has_declared: bool,
+    /// Something is declared, or there is an index: an environment, with the machine's drivers. Without anything to hand out,
+    /// nothing is replaced either.
+    pub hands_out: bool,
     /// Libraries that nobody has are told of, too, at the price of searching for them.
     pub says_all: bool,
 }
@@ -60,7 +62,9 @@ pub struct Setting {
 pub struct Known {
     /// It is declared.
     pub is_declared: bool,
-    /// The attribute of nixpkgs that brings it, if it is not.
+    /// It may be the machine's graphics driver that has it.
+    pub is_driver: bool,
+    /// The attribute of nixpkgs that brings it, if it is not declared.
     pub hint: Option<&'static [u8]>,
     /// The requester's own search path does not have it.
     pub is_beyond_paths: bool,
@@ -76,16 +80,18 @@ pub fn answer<W: World>(world: &mut W, name: &[u8], requester: W::Id) -> Outcome
     if indexed == Indexed::Found {
         return Outcome::Indexed;
     }
-    let Setting { has_declared, says_all, .. } = world.setting();
-    if asked.is_family && !has_declared {
+    let Setting { hands_out, says_all, .. } = world.setting();
+    if asked.is_family && !hands_out {
         return Outcome::Pass(Pass::GlibcFamily);
     }
-    let is_declared = has_declared && !asked.is_family && world.is_declared(asked.soname);
+    let is_declared = hands_out && !asked.is_family && world.is_declared(asked.soname);
+    let is_driver = hands_out && drivers::contains(asked.soname);
     let hint = if is_declared || asked.is_family || asked.is_path() { None } else { world.hint(asked.soname) };
-    if !is_declared && !asked.is_family && !says_all && hint.is_none() {
+    if !is_declared && !is_driver && !asked.is_family && !says_all && hint.is_none() {
         return Outcome::Pass(Pass::NotDeclared);
     }
-    world.look_up(asked, requester, Known { is_declared, hint, is_beyond_paths: indexed == Indexed::Nowhere })
+    let is_beyond_paths = indexed == Indexed::Nowhere;
+    world.look_up(asked, requester, Known { is_declared, is_driver, hint, is_beyond_paths })
 }
 
 /// What is known from the index.

@@ -99,6 +99,8 @@ pub enum Outcome {
     Indexed,
     /// The path of a declared library.
     Redirect,
+    /// The path of a library of the machine's graphics driver.
+    Driver,
     /// The path of this process's own member of the glibc family, in place of another glibc's.
     OwnGlibc,
     /// What ld.so shall complain of: the path of a declared library that cannot be loaded, with the reason.

@@ -262,14 +262,12 @@ impl Process {
         self.log.close();
         let answer = stage.answer(&mut buffers.answers);
         match outcome {
-            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) | Outcome::Hint => {
-                Some(answer.with_nul())
-            }
             Outcome::Bare(_) => {
                 let asked = Asked::new(name.to_bytes()).ok()?;
                 answer.set(&[asked.soname]).map(|()| answer.with_nul())
             }
             Outcome::Pass(_) => None,
+            _ => Some(answer.with_nul()),
         }
     }
 
@@ -312,7 +310,7 @@ impl Process {
         let outcome = self.look_up(buffers, Stage::Default, |lookup, answer, log| {
             lookup.at_default(candidate.to_bytes(), requester, answer, log)
         });
-        if outcome == Outcome::Redirect {
+        if matches!(outcome, Outcome::Redirect | Outcome::Driver) {
             self.say(buffers, candidate, outcome, Stage::Default);
         }
         outcome
@@ -320,10 +318,8 @@ impl Process {
 
     fn say(&mut self, buffers: &mut Buffers, name: &CStr, outcome: Outcome, stage: Stage) {
         let path = match outcome {
-            Outcome::Indexed | Outcome::Redirect | Outcome::OwnGlibc | Outcome::Refuse(_) | Outcome::Hint => {
-                stage.answer(&mut buffers.answers)
-            }
-            _ => &mut buffers.path,
+            Outcome::Pass(_) | Outcome::Bare(_) => &mut buffers.path,
+            _ => stage.answer(&mut buffers.answers),
         };
         log::outcome(&mut self.log, name.to_bytes(), outcome, path.as_bytes());
     }
@@ -337,6 +333,7 @@ impl Process {
         let (Some(main), Some(environment)) = (self.main, &self.environment) else {
             return Outcome::Pass(Pass::NotDeclared);
         };
+        let drivers = self.hands_out();
         // For the glibc family nothing need have been read.
         let unread = Catalogue::unlisted(b"", None);
         let catalogue = self.catalogue.get().unwrap_or(&unread);
@@ -359,8 +356,13 @@ impl Process {
         let (explicit_loader, hints) = (self.explicit_loader, environment.hints());
         let glibc = &mut buffers.glibc;
         let mut lookup =
-            Lookup { search, is_beyond_paths: false, explicit_loader, catalogue, glibc, hints, hint: None };
+            Lookup { search, is_beyond_paths: false, explicit_loader, catalogue, glibc, hints, drivers, hint: None };
         ask(&mut lookup, stage.answer(&mut buffers.answers), &mut self.log)
+    }
+
+    /// Whether there is something to be handed out.
+    fn hands_out(&self) -> bool {
+        !self.declared().is_empty() || self.files.indices().is_some_and(|indices| !indices.is_empty())
     }
 
     fn declared(&self) -> &'static [u8] {
@@ -382,7 +384,7 @@ impl World for Callback<'_> {
         let is_plain = environment.library_path.is_empty() && !self.process.explicit_loader && !environment.is_traced;
         Setting {
             uses_index: is_plain && self.process.main.is_some(),
-            has_declared: !environment.declared.is_empty(),
+            hands_out: self.process.hands_out(),
             says_all: self.process.log.level() >= Level::Info,
         }
     }
@@ -444,7 +446,7 @@ impl World for Callback<'_> {
             lookup.hint = known.hint;
             lookup.at_origin(asked, requester, answer, log)
         });
-        self.process.net = known.is_declared && self.process.may_change(outcome);
+        self.process.net = (known.is_declared || known.is_driver) && self.process.may_change(outcome);
         outcome
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalogue::Builder;
+use crate::ld_so_cache::tests::of as cache;
 use crate::library::Versioning;
 use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, Versions, image, library, search, text};
 use std::string::String;
@@ -27,6 +28,7 @@ struct World {
     objects: MadeUpObjects,
     requester: usize,
     hints: bool,
+    drivers: bool,
     hint: Option<&'static [u8]>,
     image_is_known: bool,
     declared: &'static [u8],
@@ -45,6 +47,7 @@ impl World {
             objects: MadeUpObjects(vec![main]),
             requester: 0,
             hints: false,
+            drivers: false,
             hint: None,
             image_is_known: true,
             declared: DECLARED,
@@ -76,6 +79,7 @@ impl World {
             catalogue: &catalogue,
             glibc,
             hints,
+            drivers: self.drivers,
             hint: self.hint,
         };
         ask(&mut lookup, &mut self.answer, &mut self.heard)
@@ -165,6 +169,48 @@ fn what_would_bring_it_is_said_only_where_the_search_fails() {
     assert_eq!(hinted(&[]).at_origin("/usr/lib/liby.so"), Outcome::Pass(Pass::Path));
     let mut world = World { image_is_known: false, ..hinted(&[]) };
     assert_eq!(world.at_origin("liby.so"), Outcome::Pass(Pass::Unsure(Unsure::LoaderImage)));
+}
+
+#[test]
+fn the_driver_comes_behind_what_is_declared_and_before_the_hint() {
+    let with_driver = |libraries: &[&str]| World { drivers: true, hint: Some(b"libGL"), ..World::new(libraries) };
+    let driver = "/run/opengl-driver/lib/libGL.so.1";
+    let mut world = with_driver(&[driver]);
+    assert_eq!(world.at_origin("libGL.so.1"), Outcome::Driver);
+    assert_eq!(world.answer.as_bytes(), driver.as_bytes());
+    assert_eq!(world.heard.0, ["libGL.so.1", "/run/opengl-driver/lib/libGL.so.1 Ok(())"]);
+    assert_eq!(world.at_origin("/usr/lib/libGL.so.1"), Outcome::Driver);
+    assert_eq!(world.at_default("/lib/libGL.so.1"), Outcome::Driver);
+    // The program's own wins, and a driver that cannot be loaded is none.
+    let mut own = with_driver(&[driver, "/run/libGL.so.1"]);
+    assert_eq!(own.at_origin("libGL.so.1"), Outcome::Pass(Pass::Found(Place::Runpath)));
+    let mut world = with_driver(&[]);
+    world.files.files.insert(driver.into(), text());
+    assert_eq!(world.at_origin("libGL.so.1"), Outcome::Hint);
+    assert_eq!(world.at_default("/lib/libGL.so.1"), Outcome::Pass(Pass::NoneFits));
+    // Other names are not looked for there, and none is where nothing is handed out.
+    let mut world = with_driver(&["/run/opengl-driver/lib/libX11.so.6"]);
+    assert_eq!(world.at_origin("libX11.so.6"), Outcome::Hint);
+    let mut world = World { drivers: false, ..with_driver(&[driver]) };
+    assert_eq!(world.at_origin("libGL.so.1"), Outcome::Hint);
+    assert!(!world.files.asked.iter().any(|path| path.starts_with("/run/opengl-driver")));
+}
+
+#[test]
+fn the_machines_cache_counts_where_there_is_a_device() {
+    // ld.so passes over what its cache has in a default directory, for this requester.
+    let main = Object { no_default_libraries: true, ..Object::default() };
+    let mut world = World::new(&["/usr/lib/libcuda.so.1"]);
+    (world.objects, world.drivers) = (MadeUpObjects(vec![main]), true);
+    world.files.cache = cache(&[("libcuda.so.1", "/usr/lib/libcuda.so.1")]);
+    assert_eq!(world.at_origin("libcuda.so.1"), Outcome::Pass(Pass::Missing));
+    for device in ["/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"] {
+        world.files.files.insert(device.into(), Look::Irregular);
+        assert_eq!(world.at_origin("libcuda.so.1"), Outcome::Driver, "{device}");
+        assert_eq!(world.answer.as_bytes(), b"/usr/lib/libcuda.so.1");
+        world.files.files.remove(device);
+    }
+    assert_eq!(world.at_origin("libcuda.so.1"), Outcome::Pass(Pass::Missing));
 }
 
 #[test]

@@ -88,6 +88,7 @@ fn parse(process: u32, log: &str) -> Vec<Program> {
         match kind {
             "answered from the index" => rule = "index".to_owned(),
             "found dynamically" => rule = "declared".to_owned(),
+            "of the graphics driver" => rule = "driver".to_owned(),
             "left to ld.so" | "no such file" => {
                 let found = rest.rsplit_once(": it is found by ").and_then(|(_, found)| found.split_once(": "));
                 rule = match found.map(|(place, _)| place) {
@@ -199,6 +200,11 @@ mod tests {
             \x20 /d/libc1.so: it fits\n\
             found dynamically: /d/libc1.so\n\
             loaded: /d/libc1.so, for /z/libz.so.1\n\
+            ld library miss for libcuda.so.1\n\
+            searching...\n\
+            found dynamically: /h/libcuda.so.1\n\
+            of the graphics driver: libcuda.so.1\n\
+            loaded: /h/libcuda.so.1, for /d/libc1.so\n\
             ld library miss for libc2.so\n\
             searching...\n\
             not found.\n\
@@ -217,7 +223,9 @@ mod tests {
                 missing: Vec::new(),
             }
         );
-        assert_eq!(programs[1].loaded, [loaded("/z/libz.so.1", "index"), loaded("/d/libc1.so", "declared")]);
+        let [index, declared] =
+            [("/z/libz.so.1", "index"), ("/d/libc1.so", "declared")].map(|(path, by)| loaded(path, by));
+        assert_eq!(programs[1].loaded, [index, declared, loaded("/h/libcuda.so.1", "driver")]);
         let missing =
             |name: &str, reason: Option<&str>| Missing { name: name.to_owned(), reason: reason.map(str::to_owned) };
         assert_eq!(

@@ -26,6 +26,8 @@ pub enum Rule {
     Index,
     /// The declared entry of this number, from 1.
     Declared(usize),
+    /// The machine's graphics driver has it.
+    Driver,
     /// The process's own member of the glibc family, in place of another glibc's.
     OwnGlibc,
 }
@@ -159,6 +161,7 @@ fn find(world: &mut World, name: &[u8], requester: usize) -> Result<(Vec<u8>, Ru
         Outcome::Indexed => Ok((answered, Rule::Index)),
         Outcome::OwnGlibc => Ok((answered, Rule::OwnGlibc)),
         Outcome::Redirect => declared(world, answered),
+        Outcome::Driver => Ok((answered, Rule::Driver)),
         Outcome::Refuse(skip) => {
             let considered = world.take_considered();
             let miss = miss(world, name, requester, Reason::NoneFits(Some(skip)));
@@ -189,9 +192,12 @@ fn by_search(world: &mut World, name: &[u8], requester: usize, outcome: Outcome)
     };
     let directories: Vec<_> = world.image.directories().filter(|directory| path_of(directory).is_dir()).collect();
     for directory in directories {
-        if world.at_default(&[directory, name].concat(), requester) == Outcome::Redirect {
-            let answered = world.answered().to_vec();
-            return declared(world, answered);
+        let outcome = world.at_default(&[directory, name].concat(), requester);
+        let answered = world.answered().to_vec();
+        match outcome {
+            Outcome::Redirect => return declared(world, answered),
+            Outcome::Driver => return Ok((answered, Rule::Driver)),
+            _ => {}
         }
     }
     Err(Box::new(Miss { considered, ..*miss(world, name, requester, reason) }))

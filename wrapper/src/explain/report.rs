@@ -14,7 +14,7 @@ use termtree::Tree;
 use super::files::Seen;
 use super::objects::{LOADER, path_of};
 use super::plan::{Edge, Hit, LackingVersion, Miss, Reason, Rule};
-use super::world::World;
+use super::world::{Considered, World};
 
 /// See [`styled`].
 pub const BOLD: Style = Style::new().bold();
@@ -217,7 +217,8 @@ impl<'r> Report<'r> {
             self.place(*place, seen, into)?;
         }
         let declared = self.world.declared();
-        if miss.considered.is_empty() && self.world.is_audited {
+        let number = |considered: &Considered| self.world.number_of(&considered.path);
+        if !miss.considered.iter().any(|considered| number(considered).is_some()) && self.world.is_audited {
             let text = match declared {
                 0 => "nothing is declared".to_owned(),
                 1 => "the declared entry does not have it".to_owned(),
@@ -226,10 +227,11 @@ impl<'r> Report<'r> {
             writeln!(into, "  {} {text}", styled(RULE, "[declared]"))?;
         }
         for considered in &miss.considered {
-            let number = self.world.number_of(&considered.path).map_or(String::new(), |nth| format!(" #{nth}"));
+            // What is not declared may be the graphics driver's.
+            let rule = tag(number(considered).map_or(Rule::Driver, Rule::Declared));
             let verdict = considered.verdict.as_ref().err().map(skip).unwrap_or_default();
             let path = self.path(path_of(&considered.path));
-            writeln!(into, "  {} {path}: {verdict}", styled(RULE, &format!("[declared{number}]")))?;
+            writeln!(into, "  {} {path}: {verdict}", styled(RULE, &format!("[{rule}]")))?;
         }
         writeln!(into, "  {} {}", styled(GOOD, "what to do:"), remedy(name, miss, self.world.is_audited))
     }
@@ -323,6 +325,7 @@ pub fn tag(rule: Rule) -> String {
         Rule::Search(Place::Default) => "default".to_owned(),
         Rule::Index => "index".to_owned(),
         Rule::Declared(number) => format!("declared #{number}"),
+        Rule::Driver => "driver".to_owned(),
         Rule::OwnGlibc => "glibc family".to_owned(),
     }
 }

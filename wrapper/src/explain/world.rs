@@ -160,6 +160,11 @@ impl World {
         entries_from(self.environment.declared, 0).count()
     }
 
+    /// Whether there is something to be handed out.
+    fn hands_out(&self) -> bool {
+        !self.environment.declared.is_empty() || self.files.indices().is_some_and(|indices| !indices.is_empty())
+    }
+
     fn begin(&mut self) {
         self.files.begin();
         self.considered.0.clear();
@@ -169,7 +174,7 @@ impl World {
         &mut self,
         ask: impl FnOnce(&mut Lookup<'_, Objects, Files>, &mut PathBuf, &mut Notes) -> Outcome,
     ) -> Outcome {
-        let image = self.image;
+        let (image, drivers) = (self.image, self.hands_out());
         let search = Search {
             objects: &self.objects,
             files: &mut self.files,
@@ -186,6 +191,7 @@ impl World {
             catalogue: &self.catalogue,
             glibc: &mut self.glibc,
             hints: self.environment.hints(),
+            drivers,
             hint: None,
         };
         ask(&mut lookup, &mut self.answer, &mut self.considered)
@@ -196,11 +202,7 @@ impl origin::World for World {
     type Id = usize;
 
     fn setting(&self) -> Setting {
-        Setting {
-            uses_index: self.environment.library_path.is_empty(),
-            has_declared: !self.environment.declared.is_empty(),
-            says_all: false,
-        }
+        Setting { uses_index: self.environment.library_path.is_empty(), hands_out: self.hands_out(), says_all: false }
     }
 
     fn main(&self) -> Option<usize> {

@@ -28,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("explain/sonames", sonames).views(views),
         Case::new("explain/observe", observe).views(views),
         Case::new("explain/sonames-of-all-channels", sonames_of_all).views(views).several_channels(),
+        Case::new("explain/driver", driver).views(&[View::Distribution]),
     ]
 }
 
@@ -113,6 +114,21 @@ fn observe(bed: &Bed) -> Result<()> {
     ensure!(rule(&declared) == Some("declared"), "{observed:#}");
     let missing = program["missing"].as_array().context("missing")?;
     ensure!(missing.len() == 1 && missing[0]["name"] == "libnobody.so", "{observed:#}");
+    Ok(())
+}
+
+/// A library of the machine's graphics driver, whose directory is made here.
+fn driver(bed: &Bed) -> Result<()> {
+    let name = "libnvidia-nobody-has-this.so.1";
+    let library = bed.library(&format!("run/opengl-driver/lib/{name}")).says("driver").build()?;
+    let main = bed.program("main").needs(&library).build()?;
+    let run = bed.run(&main).declare([bed.dir("declared")?]).bind(bed.path("run"), "/run");
+    run.plain()?.misses(name)?;
+    run.audited()?.prints(["driver"])?;
+    let explained = explain(bed, &run.with_auditor(), [main.as_os_str()])?;
+    let edge = edges(&explained).find(|edge| edge["name"] == name).context("it is needed")?;
+    let path = Path::new("/run/opengl-driver/lib").join(name).display().to_string();
+    ensure!(edge["rule"] == "driver" && paths(&explained)?.contains(&path), "{explained:#}");
     Ok(())
 }
 

@@ -59,11 +59,16 @@ pub fn cases() -> Vec<Case> {
 /// Has ldconfig make a cache of a directory that is to be seen as /cached. Returns the cache and the directory.
 fn make_cache(bed: &Bed, file: &str, format: &str) -> Result<(PathBuf, PathBuf)> {
     bed.library(&format!("root/cached/{file}")).says("own").build()?;
-    bed.file("root/etc/ld.so.conf", "/cached\n")?;
+    cache_of(bed, "/cached", format)
+}
+
+/// Has ldconfig make a cache of a directory that is to be seen there, and is below `root` in the bed. Returns both.
+pub fn cache_of(bed: &Bed, directory: &str, format: &str) -> Result<(PathBuf, PathBuf)> {
+    bed.file("root/etc/ld.so.conf", format!("{directory}\n"))?;
     let mut ldconfig = Command::new(bed.manifest.tool("ldconfig")?);
     ldconfig.args(["-X", "-c", format, "-f", "/etc/ld.so.conf", "-C", "/etc/ld.so.cache", "-r"]).arg(bed.path("root"));
     process::succeed(&mut ldconfig)?;
-    Ok((bed.path("root/etc/ld.so.cache"), bed.path("root/cached")))
+    Ok((bed.path("root/etc/ld.so.cache"), bed.path("root").join(directory.trim_start_matches('/'))))
 }
 
 /// A directory that only the cache knows.

@@ -11,6 +11,7 @@ mod candidates;
 mod channels;
 mod costs;
 mod damaged;
+mod drivers;
 mod environment;
 mod explain;
 mod file;
@@ -134,6 +135,7 @@ pub fn all() -> Vec<Case> {
         requesters::cases(),
         refusal::cases(),
         hints::cases(),
+        drivers::cases(),
         old_glibc::cases(),
         environment::cases(),
         secure::cases(),
