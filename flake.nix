@@ -57,6 +57,9 @@
 
       overlays.default = import ./nix/overlay.nix;
 
+      nixosModules.default = import ./nix/nixosModule.nix { inherit (self.lib) mkReplitEnv; };
+      homeModules.default = import ./nix/homeModule.nix { inherit (self.lib) mkReplitEnv; };
+
       devShells = perSystem (system: {
         default = (project system).devShell;
       });

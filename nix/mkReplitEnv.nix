@@ -13,6 +13,7 @@
   - `replitNix`: a `replit.nix`, or its function: `{ pkgs }: { deps = [ … ]; env = { … }; }`. It is called with each
     channel, too. `deps` and `env` add to it.
   - `libraries`: directories or single files outside the store, searched last, such as `/opt/vendor/lib`.
+  - `programsOnPath`: whether /bin of the packages goes to PATH. It does, if not given.
   - `name`: of the derivation.
   - `rtld-loader`: package.nix, built.
 
@@ -26,6 +27,7 @@
   env ? { },
   replitNix ? null,
   libraries ? [ ],
+  programsOnPath ? true,
   name ? "replit-env",
   rtld-loader ? pkgs.callPackage ./package.nix { },
 }:
@@ -60,7 +62,7 @@ let
   newestFirst = builtins.sort isNewer lists;
 
   ofNoChannel = map (output "lib") ((if channels == { } then depsOf pkgs else [ ]) ++ others);
-  programs = map (output "bin") (depsOf pkgs ++ others);
+  programs = lib.optionals programsOnPath (map (output "bin") (depsOf pkgs ++ others));
 
   option = name: values: lib.concatMap (value: [ "--${name}" "${value}" ]) values;
   ofChannel = { channel, outputs, ... }: "${channel}=${builtins.concatStringsSep ":" (map (output: "${output}") outputs)}";

@@ -25,6 +25,25 @@
           inherit pkgs;
           replitNix = ./replit.nix;
         };
+      # The environment of a module, with just as much around it as it asks for.
+      ofModule =
+        pkgs: module:
+        let
+          some = pkgs.lib.mkOption { type = pkgs.lib.types.raw; };
+          evaluated = pkgs.lib.evalModules {
+            specialArgs = { inherit pkgs; };
+            modules = [
+              module
+              {
+                options = pkgs.lib.genAttrs [ "environment" "home" ] (_: some) // {
+                  programs = pkgs.lib.genAttrs [ "bash" "fish" "zsh" ] (_: some);
+                };
+              }
+              { programs.replit-env.libraries = set: [ (set.callPackage ./greeting.nix { }) ]; }
+            ];
+          };
+        in
+        evaluated.config.programs.replit-env.package;
     in
     {
       packages = perSystem (system: {
@@ -67,8 +86,19 @@
 
         channels = nixpkgs.legacyPackages.${system}.runCommandLocal "channels" { } ''
           ${self.packages.${system}.channels}/bin/replit-env python ${./main.py} >$out
-          ${self.packages.${system}.channels}/bin/replit-env ${(old system).python3}/bin/python3 ${./main.py} >>$out
+          ${
+            self.packages.${system}.channels
+          }/bin/replit-env ${(old system).python3}/bin/python3 ${./main.py} >>$out
         '';
+
+        modules =
+          let
+            pkgs = nixpkgs.legacyPackages.${system};
+          in
+          pkgs.runCommandLocal "modules" { GREETED = "it's you, $HOME"; } ''
+            test ${ofModule pkgs replit-env.nixosModules.default} = ${ofModule pkgs replit-env.homeModules.default}
+            ${ofModule pkgs replit-env.homeModules.default}/bin/replit-env ${pkgs.python3}/bin/python ${./main.py} >$out
+          '';
       });
     };
 }

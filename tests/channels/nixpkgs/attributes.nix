@@ -82,6 +82,7 @@ packages
   # Tools of the machine, which the sandbox shows.
   dash = host "dash" [ "/usr/bin/dash" ];
   busybox = host "busybox" [ "/usr/bin/busybox" ];
+  fish = host "fish" [ "/usr/bin/fish" ];
   bubblewrap = host "bubblewrap" [ "/usr/bin/bwrap" ];
   patchelf = host "patchelf" [ "/usr/bin/patchelf" ];
   strace = host "strace" [ "/usr/bin/strace" ];

@@ -14,9 +14,13 @@ let
     A list of strings.
   */
   pathsOf = fileset: if isAttrs fileset then fileset.paths else [ (toString fileset) ];
-in
-{
+
+  modules = import ./modules.nix { inherit lib; };
+
+  lib = modules // {
   inherit concatMap elem filter;
+
+  optionals = condition: list: if condition then list else [ ];
 
   genAttrs =
     names: f:
@@ -57,4 +61,6 @@ in
   trivial.release = "26.05";
 
   platforms.linux = [ "x86_64-linux" "aarch64-linux" ];
-}
+};
+in
+lib
