@@ -74,6 +74,12 @@ packages
 
   runtimeShell = "${packages.bash}/bin/bash";
 
+  gems = import ./gems.nix { inherit pkgs; inherit (packages) ethon; };
+
+  nodejs = import ./nodejs.nix { inherit lock pkgs; };
+
+  ruby = import ./ruby.nix { inherit pkgs; inherit (packages) ruby; };
+
   # The channel as the integration tests see it; roots every store path of it.
   channel = import ./channel.nix { inherit lib lock pkgs; };
 

@@ -14,7 +14,7 @@
 }:
 let
   output = package: package.lib or package.out;
-  others = [ "bash" "dejavu_fonts" "dnsutils" "gcc-unwrapped" "glibc" "python3" "redis" ] ++ lock.bench;
+  others = [ "bash" "dejavu_fonts" "dnsutils" "ethon" "gcc-unwrapped" "glibc" "python3" "redis" "ruby" ] ++ lock.bench;
   libraries = lib.filter (name: !(lib.elem name others)) (builtins.attrNames lock.attributes);
 in
 pkgs.writeText "channel-${lock.channel}.json" (
@@ -31,11 +31,14 @@ pkgs.writeText "channel-${lock.channel}.json" (
       bash = "${pkgs.bash}";
       curl = "${pkgs.curl.bin}";
       dnsutils = "${pkgs.dnsutils}";
+      nodejs = "${pkgs.nodejs}";
       openssl = "${pkgs.openssl.bin}";
       redis = "${pkgs.redis}";
+      ruby = "${pkgs.ruby}";
     }
     // lib.genAttrs lock.bench (name: "${pkgs.${name}}");
     fonts = "${pkgs.dejavu_fonts}/share/fonts";
+    gems = "${pkgs.gems}";
     libraries =
       lib.genAttrs libraries (name: "${output pkgs.${name}}")
       // {

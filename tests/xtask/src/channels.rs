@@ -11,7 +11,11 @@ use crate::data::{Architecture, Data, Release};
 use crate::deb::Deb;
 use crate::lock::{Lock, Toolchain};
 use crate::nix::Nix;
+use crate::pip::{self, Wheel};
 use crate::{apt, step};
+
+/// The wheel with the channels' Node.js.
+const NODEJS: &str = "users/nodejs.txt";
 
 /// Which packages the channels have.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -108,9 +112,11 @@ pub fn make(sh: &Shell, set: Set) -> Result<TestBed> {
     if stale.is_empty() {
         return Ok(bed);
     }
-    let maker =
-        Maker { bed: &bed, data: &data, root: sh.current_dir(), architecture, nix, mirror: apt::mirror(sh)?, stamp };
-    step::say(&format!("Channels from {}, in {}", maker.mirror, bed.directory.display()));
+    let mirror = apt::mirror(sh)?;
+    step::say(&format!("Channels from {mirror}, in {}", bed.directory.display()));
+    let nodejs = pip::download(sh, &sources.join(NODEJS), &bed.directory.join("nodejs"))?;
+    nix.add(sh, "Node.js into the store", std::slice::from_ref(&nodejs.file))?;
+    let maker = Maker { bed: &bed, data: &data, root: sh.current_dir(), architecture, nix, mirror, nodejs, stamp };
     std::thread::scope(|scope| {
         let one = |release| {
             let maker = &maker;
@@ -131,6 +137,7 @@ struct Maker<'a> {
     architecture: &'a Architecture,
     nix: Nix,
     mirror: String,
+    nodejs: Wheel,
     stamp: String,
 }
 
@@ -159,7 +166,7 @@ impl Maker<'_> {
         for file in sh.read_dir(self.root.join("tests/channels/nixpkgs"))? {
             sh.copy_file(file, &nixpkgs)?;
         }
-        let lock = Lock::new(self.data, release, self.architecture, &self.bed.toolchain, &debs)?;
+        let lock = Lock::new(self.data, release, self.architecture, &self.bed.toolchain, &self.nodejs, &debs)?;
         sh.write_file(nixpkgs.join("lock.json"), serde_json::to_vec_pretty(&lock)?)?;
 
         // Under the names that they have in the store.
@@ -207,7 +214,7 @@ fn toolchain(sh: &Shell) -> Result<Toolchain> {
 /// Everything that a channel is made of, but for what the mirror has.
 fn stamp(sh: &Shell, sources: &Path, toolchain: &Toolchain) -> Result<String> {
     let mut files = sh.read_dir(sources.join("nixpkgs"))?;
-    files.push(sources.join("channels.toml"));
+    files.extend(["channels.toml", NODEJS].map(|name| sources.join(name)));
     let mut stamp = serde_json::to_string(toolchain)?;
     for file in files {
         stamp += &format!("\n{}\n{}", file.display(), sh.read_file(&file)?);

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::data::{Architecture, Data, Release, is_meant};
 use crate::deb::Deb;
+use crate::pip::Wheel;
 
 /// The content of lock.json.
 #[derive(Serialize)]
@@ -19,6 +20,7 @@ pub struct Lock {
     cache: String,
     default_directories: Vec<String>,
     toolchain: Toolchain,
+    nodejs: Nodejs,
     /// By attribute: outputs, the default one first.
     attributes: BTreeMap<String, Vec<BTreeMap<String, String>>>,
     /// Those of the attributes that are for the bench.
@@ -34,6 +36,14 @@ pub struct Toolchain {
     pub path: String,
     /// What `rustc --version` says.
     pub version: String,
+}
+
+/// The wheel of Node.js.
+#[derive(Serialize)]
+struct Nodejs {
+    version: String,
+    #[serde(flatten)]
+    download: Download,
 }
 
 #[derive(Serialize)]
@@ -57,6 +67,7 @@ impl Lock {
         release: &Release,
         architecture: &Architecture,
         toolchain: &Toolchain,
+        nodejs: &Wheel,
         debs: &[Deb],
     ) -> Result<Self> {
         let mut attributes = BTreeMap::new();
@@ -101,10 +112,18 @@ impl Lock {
             cache: data.ld_so.cache.clone(),
             default_directories: data.ld_so.default_directories.iter().map(directory).collect(),
             toolchain: toolchain.clone(),
+            nodejs: Nodejs::new(nodejs),
             attributes,
             bench,
             packages,
         })
+    }
+}
+
+impl Nodejs {
+    fn new(wheel: &Wheel) -> Self {
+        let file = wheel.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { version: wheel.version.clone(), download: Download { file, sha256: wheel.sha256.clone() } }
     }
 }
 
@@ -183,7 +202,8 @@ mod tests {
         let release = Release { name: "release".to_owned(), glibc: "2.0".to_owned() };
         let architecture = Architecture { triplet: "t".to_owned(), interpreter: "ld.so".to_owned() };
         let toolchain = Toolchain { path: String::new(), version: String::new() };
-        Lock::new(&data, &release, &architecture, &toolchain, debs)
+        let nodejs = Wheel { file: "nodejs-1-any.whl".into(), version: "1".to_owned(), sha256: String::new() };
+        Lock::new(&data, &release, &architecture, &toolchain, &nodejs, debs)
     }
 
     #[test]

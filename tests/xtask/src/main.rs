@@ -17,6 +17,7 @@ mod matrix;
 mod nix;
 mod panics;
 mod pins;
+mod pip;
 mod plot;
 mod setup;
 mod step;

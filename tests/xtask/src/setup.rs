@@ -76,6 +76,12 @@ pub fn rust_components(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
+/// Installs pip, unless the machine's Python has one: another than Debian's may come first.
+pub fn pip(sh: &Shell) -> Result<()> {
+    let version = cmd!(sh, "python3 -m pip --version").quiet().ignore_stdout().ignore_stderr();
+    if version.run().is_err() { install(sh, &["python3-pip"]) } else { Ok(()) }
+}
+
 /// The tools that this machine has.
 pub fn tools() -> impl Iterator<Item = (&'static str, PathBuf)> {
     let directories = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/libexec/valgrind"];
