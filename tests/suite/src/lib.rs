@@ -18,6 +18,7 @@ pub mod object;
 pub mod outcome;
 pub mod process;
 pub mod run;
+pub mod server;
 pub mod starts;
 pub mod trace;
 pub mod turns;

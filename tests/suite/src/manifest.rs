@@ -52,6 +52,15 @@ pub struct Channel {
     /// A directory of fonts, for libraries that draw text.
     #[serde(default)]
     pub fonts: Option<PathBuf>,
+    /// Python packages from elsewhere, as a venv of its python3 has them in its site-packages.
+    #[serde(default)]
+    pub wheels: Option<PathBuf>,
+    /// Node.js packages from elsewhere: a `node_modules`.
+    #[serde(default)]
+    pub node_modules: Option<PathBuf>,
+    /// Gems for its ruby, as GEM_HOME has them.
+    #[serde(default)]
+    pub gems: Option<PathBuf>,
     /// The default directories of its ld.so, in order.
     pub default_directories: Vec<PathBuf>,
     /// The path of the cache that its ld.so reads.

@@ -48,6 +48,15 @@ pub struct Channel {
     pub default_directories: Vec<PathBuf>,
     /// Its Python.
     pub python: PathBuf,
+    /// Programs of it.
+    pub programs: Programs,
+}
+
+/// Store paths with programs.
+#[derive(Deserialize)]
+pub struct Programs {
+    /// Node.js.
+    pub nodejs: PathBuf,
 }
 
 impl TestBed {

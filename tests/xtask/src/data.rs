@@ -38,6 +38,18 @@ pub struct Release {
     pub glibc: String,
 }
 
+impl Release {
+    /// The second number of its glibc's version.
+    pub fn minor(&self) -> u32 {
+        minor(&self.glibc)
+    }
+}
+
+/// The second number of a glibc's version. The first one is 2 in all of them.
+pub fn minor(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
+}
+
 /// What Debian builds into an ld.so.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

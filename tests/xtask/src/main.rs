@@ -22,6 +22,7 @@ mod plot;
 mod setup;
 mod step;
 mod test;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -82,6 +83,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Channels => {
             setup::run(&sh)?;
             let bed = channels::make(&sh, channels::Set::Tests)?;
+            users::make(&sh, &bed)?;
             let manifest = manifest::write(&sh, &bed, &root.join("target/dist"), None)?;
             println!("{}", manifest.display());
         }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use xshell::Shell;
 
 use crate::channels::TestBed;
-use crate::{build, setup};
+use crate::data::Release;
+use crate::{build, setup, users};
 
 #[derive(Serialize)]
 struct Manifest {
@@ -17,7 +18,7 @@ struct Manifest {
     replit_env_cli: PathBuf,
     tools: BTreeMap<&'static str, PathBuf>,
     views: [&'static str; 2],
-    /// As each channel describes itself.
+    /// As each channel describes itself, with what users bring along.
     channels: Vec<Value>,
 }
 
@@ -32,16 +33,19 @@ pub fn make(sh: &Shell, bed: &TestBed, channel: Option<&str>) -> Result<PathBuf>
 /// Writes the manifest for what `cargo xtask build` leaves in `dist`.
 pub fn write(sh: &Shell, bed: &TestBed, dist: &Path, channel: Option<&str>) -> Result<PathBuf> {
     let chosen = bed.channels.iter().filter(|release| channel.is_none_or(|name| name == release.name));
-    let describe = |name: &str| -> Result<Value> {
-        let file = bed.description(name);
-        serde_json::from_slice(&sh.read_binary_file(&file)?).with_context(|| file.display().to_string())
+    let describe = |release: &Release| -> Result<Value> {
+        let file = bed.description(&release.name);
+        let mut channel =
+            serde_json::from_slice(&sh.read_binary_file(&file)?).with_context(|| file.display().to_string())?;
+        users::describe(bed, release, &mut channel);
+        Ok(channel)
     };
     let manifest = Manifest {
         auditor: dist.join("rtld_loader.so"),
         replit_env_cli: dist.join("replit-env-cli"),
         tools: setup::tools().collect(),
         views: ["nix", "distribution"],
-        channels: chosen.map(|release| describe(&release.name)).collect::<Result<_>>()?,
+        channels: chosen.map(describe).collect::<Result<_>>()?,
     };
     anyhow::ensure!(!manifest.channels.is_empty(), "there is no such channel: {}", channel.unwrap_or_default());
     let file = bed.of_set().join("manifest.json");

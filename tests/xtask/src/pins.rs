@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::data::Release;
+use crate::data::{Release, minor};
 
 /// The file, as far as chores and tests need it.
 #[derive(Deserialize)]
@@ -46,13 +46,8 @@ impl Pin {
 
     /// The release whose glibc is nearest; of two, the first.
     pub fn nearest<'a>(&self, releases: &'a [Release]) -> Option<&'a Release> {
-        releases.iter().min_by_key(|release| minor(&release.glibc).abs_diff(minor(&self.glibc)))
+        releases.iter().min_by_key(|release| release.minor().abs_diff(minor(&self.glibc)))
     }
-}
-
-/// The second number of a glibc's version. The first one is 2 in all of them.
-fn minor(version: &str) -> u32 {
-    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

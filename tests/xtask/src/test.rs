@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
-use crate::{channels, manifest, panics, setup, step};
+use crate::{channels, manifest, panics, setup, step, users};
 
 /// What to test.
 #[derive(clap::Args)]
@@ -46,6 +46,7 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         nix(sh, &bed)?;
     }
     if runs(Part::Integration) {
+        users::make(sh, &bed)?;
         let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
         integration(sh, &manifest, &arguments.harness)?;
     }

@@ -40,6 +40,7 @@ mod refusal;
 mod requesters;
 mod secure;
 mod static_tls;
+mod users;
 mod versions;
 mod wrapper;
 
@@ -107,6 +108,12 @@ impl Case {
         self
     }
 
+    /// A case of what a channel has that not every one has.
+    fn channel(mut self, has: fn(&Channel) -> bool) -> Case {
+        self.applies.push(Box::new(move |_, channel, _| has(channel)));
+        self
+    }
+
     /// A case that is seen only with a tool, which not every build sandbox has.
     fn tool(mut self, name: &'static str) -> Case {
         self.applies.push(Box::new(move |manifest, _, view| view != View::Direct || manifest.tools.contains_key(name)));
@@ -156,6 +163,7 @@ pub fn all() -> Vec<Case> {
         explain::cases(),
         static_tls::cases(),
         programs::cases(),
+        users::cases(),
         matrix::cases(),
     ];
     themes.into_iter().flatten().collect()
