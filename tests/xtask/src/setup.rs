@@ -9,8 +9,19 @@ use crate::step;
 
 /// Debian packages, without which a chore would fail. Rust and gcc are there, or this would not run; so are the
 /// packages that every Debian has.
-const PACKAGES: &[&str] =
-    &["bubblewrap", "busybox", "debian-archive-keyring", "fish", "gdb-minimal", "nix-bin", "patchelf", "strace", "zsh"];
+const PACKAGES: &[&str] = &[
+    "bubblewrap",
+    "busybox",
+    "curl",
+    "debian-archive-keyring",
+    "fish",
+    "gdb-minimal",
+    "git",
+    "nix-bin",
+    "patchelf",
+    "strace",
+    "zsh",
+];
 
 /// Packages that do as well as one of `PACKAGES`.
 const ALTERNATIVES: &[(&str, &str)] = &[("gdb-minimal", "gdb")];
@@ -23,8 +34,10 @@ const TOOLS: &[&str] = &[
     "bwrap",
     "callgrind-amd64-linux",
     "callgrind-arm64-linux",
+    "curl",
     "dash",
     "gdb",
+    "git",
     "ldconfig",
     "patchelf",
     "setpriv",

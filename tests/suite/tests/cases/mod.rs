@@ -41,6 +41,7 @@ mod requesters;
 mod secure;
 mod static_tls;
 mod users;
+mod users_machine;
 mod versions;
 mod wrapper;
 
@@ -164,6 +165,7 @@ pub fn all() -> Vec<Case> {
         static_tls::cases(),
         programs::cases(),
         users::cases(),
+        users_machine::cases(),
         matrix::cases(),
     ];
     themes.into_iter().flatten().collect()
