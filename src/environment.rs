@@ -55,6 +55,8 @@ pub struct Environment<'e> {
     pub without_hints: bool,
     /// `LD_AUDIT` names more than one auditor: another one may find what we and ld.so do not.
     pub has_other_auditors: bool,
+    /// `REPLIT_RTLD_INHERIT` is `0`: the program's children get none of it.
+    pub childless: bool,
     /// `LD_TRACE_LOADED_OBJECTS` is set: ld.so runs nothing and prints what it would load (ldd(1)).
     pub is_traced: bool,
 }
@@ -69,6 +71,7 @@ impl<'e> Environment<'e> {
         let mut level = None;
         let mut disabled = None;
         let mut hints = None;
+        let mut inherit = None;
         let mut traced = false;
         let mut auditors = 0usize;
         let mut library_path = None;
@@ -84,6 +87,7 @@ impl<'e> Environment<'e> {
                 b"REPLIT_RTLD_LOG_LEVEL" => level = level.or(Some(value)),
                 b"REPLIT_RTLD_DISABLE" => disabled = disabled.or(Some(value)),
                 b"REPLIT_RTLD_HINTS" => hints = hints.or(Some(value)),
+                b"REPLIT_RTLD_INHERIT" => inherit = inherit.or(Some(value)),
                 b"LD_TRACE_LOADED_OBJECTS" => traced = true,
                 // ld.so takes those of all entries (elf/rtld.c, `audit_list_add_string`).
                 b"LD_AUDIT" => {
@@ -105,6 +109,7 @@ impl<'e> Environment<'e> {
             disabled: !matches!(disabled, None | Some(b"" | b"0")),
             without_hints: hints == Some(b"0"),
             has_other_auditors: auditors > 1,
+            childless: inherit == Some(b"0"),
             is_traced: traced,
         }
     }
@@ -189,6 +194,8 @@ mod tests {
         assert!(read(&["REPLIT_RTLD_DISABLE=1"]).disabled);
         assert!(!read(&["REPLIT_RTLD_DISABLE=0"]).disabled);
         assert!(!read(&["REPLIT_RTLD_DISABLE="]).disabled);
+        assert!(read(&["REPLIT_RTLD_INHERIT=0"]).childless);
+        assert!(!read(&["REPLIT_RTLD_INHERIT="]).childless && !read(&["REPLIT_RTLD_INHERIT=1"]).childless);
         assert!(!read(&["REPLIT_RTLD_HINTS=0"]).hints());
         assert!(!read(&["LD_TRACE_LOADED_OBJECTS="]).hints());
         assert!(!read(&["LD_AUDIT=/a.so:/b.so"]).hints() && !read(&["LD_AUDIT=/a.so", "LD_AUDIT=/b.so"]).hints());

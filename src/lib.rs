@@ -27,6 +27,8 @@ extern crate std;
 
 pub mod environment;
 
+pub mod heritage;
+
 pub mod path;
 
 pub mod declared;

@@ -140,6 +140,9 @@ impl Process {
         self.program = start.program();
         self.log.configure(environment.level, environment.log_file, log_path);
         self.environment = Some(environment);
+        if environment.childless {
+            start.keep_from_children();
+        }
         log::command_line(&mut self.log, start.arguments());
         self.log.close();
     }

@@ -15,6 +15,7 @@ use core::ffi::{CStr, c_char, c_int};
 use super::link_map::LoaderBase;
 use super::memory;
 use crate::environment::Environment;
+use crate::heritage::of_child;
 use crate::path::copy;
 
 /// Entries of the auxiliary vector (linux/auxvec.h).
@@ -108,6 +109,35 @@ impl Start {
     pub fn environment(&self) -> Environment<'static> {
         // SAFETY: it is a null-terminated array of strings.
         Environment::read(unsafe { strings(self.environment) })
+    }
+
+    /// Takes out of the environment what the program's children are not to have, and gives them back what was there before
+    /// it. libc's `environ` is this same array, and libc has not been started yet. What has been read of it stays: only
+    /// pointers are changed, and in secure mode ld.so itself takes variables out in this way (elf/rtld.c, `process_envvars`).
+    pub fn keep_from_children(&self) {
+        let mut next = self.environment.cast_mut();
+        let mut end = next;
+        loop {
+            // SAFETY: the terminator has not been passed, and what lies before `end` is all that has been written.
+            let string = unsafe { next.read() };
+            if string.is_null() {
+                break;
+            }
+            next = next.wrapping_add(1);
+            // SAFETY: it is a string of the array.
+            let entry = unsafe { CStr::from_ptr(string) }.to_bytes();
+            if let Some(entry) = of_child(entry) {
+                // SAFETY: `end` is before `next`, in the array, which a program may write to. A part of an entry ends
+                // where the entry does, with its NUL.
+                unsafe { end.write(entry.as_ptr().cast()) };
+                end = end.wrapping_add(1);
+            }
+        }
+        while end != next {
+            // SAFETY: it lies in the array, before its terminator.
+            unsafe { end.write(core::ptr::null()) };
+            end = end.wrapping_add(1);
+        }
     }
 }
 

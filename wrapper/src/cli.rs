@@ -72,6 +72,11 @@ struct ReplitEnv {
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
 
+    // Nor does this get here.
+    /// Keeps it to PROGRAM: the programs that it starts get the environment from before
+    #[arg(long)]
+    no_inherit: bool,
+
     /// Prints the variables that are set for PROGRAM
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "sh")]
     print_env: Option<Format>,

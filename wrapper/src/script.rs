@@ -1,9 +1,12 @@
 //! The shell text: the parts in `sh/`, with constants between them.
 
+use rtld_loader::heritage::{CHANGED, OUTER};
+
 use crate::declared::{ListEntry, Shell, Variable};
 use crate::tunables::{LARGEST, STATIC_TLS};
 
 const ARGUMENTS: &str = include_str!("sh/arguments.sh");
+const INHERIT: &str = include_str!("sh/inherit.sh");
 const MERGE: &str = include_str!("sh/merge.sh");
 const TUNABLES: &str = include_str!("sh/tunables.sh");
 const FORGET: &str = include_str!("sh/forget.sh");
@@ -52,12 +55,14 @@ pub fn wrapper(shell: &Shell, helper: &[u8], changes: &Changes<'_>) -> Vec<u8> {
     let assignments = assignments(changes);
     let arguments = ARGUMENTS.replace("@names@", &names(&assignments).join(",")).replace("@log_names@", LOG_NAMES);
     let arguments = fill(arguments.as_bytes(), "@usage@", &quoted(format!("Usage: {USAGE}").as_bytes()));
-    let parts: [&[u8]; 9] = [
+    let inherit = INHERIT.replace("@changed@", &CHANGED.join(" ")).replace("@outer@", OUTER);
+    let parts: [&[u8]; 10] = [
         b"#!",
         shell.bytes(),
         b"\n# Runs a program with the declared dependencies. Written by replit-env-cli; made anew, not edited.\n",
         &fill(&arguments, "@helper@", &quoted(helper)),
         b"\n",
+        inherit.as_bytes(),
         &text(&assignments),
         LOG.as_bytes(),
         b"\n",

@@ -1,4 +1,5 @@
 # Options, up to the program.
+__replit_env_alone=
 __replit_env_level=
 __replit_env_wrong=
 while :; do
@@ -21,10 +22,21 @@ while :; do
             ;;
         esac
         ;;
+    --no-inherit)
+        export REPLIT_RTLD_INHERIT=0
+        __replit_env_alone=yes
+        shift
+        ;;
     -h | --help | -V | --version | --completions | --completions=*)
         exec @helper@ replit-env "$@"
         ;;
     --print-env | --print-env=* | --doctor | --doctor=* | --explain | --explain=*)
+        # It would be the program that keeps them to itself, and find nothing.
+        unset REPLIT_RTLD_INHERIT
+        if [ -n "$__replit_env_alone" ]; then
+            __replit_env_wrong="--no-inherit is for a program, not for ${1%%=*}"
+            break
+        fi
         # The helper cannot see this: as it starts, its runtime opens /dev/null in place of what is closed.
         if ! { true 3>&1; } 2>/dev/null; then
             printf '%s\n' 'replit-env: standard output is closed' >&2

@@ -27,6 +27,7 @@ mod index_oracle;
 mod index_paths;
 mod index_search;
 mod index_start;
+mod inherit;
 mod log_files;
 mod logging;
 mod machine;
@@ -162,6 +163,7 @@ pub fn all() -> Vec<Case> {
         channels::cases(),
         wrapper::cases(),
         explain::cases(),
+        inherit::cases(),
         static_tls::cases(),
         programs::cases(),
         users::cases(),

@@ -9,6 +9,7 @@ use suite::bed::Bed;
 use suite::manifest::View;
 use suite::process;
 
+use super::inherit::LIST;
 use super::{Case, line};
 
 pub fn cases() -> Vec<Case> {
@@ -17,6 +18,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("secure/setuid-program", setuid_program).views(VIEWS),
         Case::new("secure/trusted-auditor", trusted_auditor).views(VIEWS),
+        Case::new("secure/trusted-auditor-leaves-the-environment", trusted_leaves_environment).views(VIEWS),
         Case::new("skipped/unreadable", unreadable).views(VIEWS),
     ]
 }
@@ -55,12 +57,7 @@ fn setuid_program(bed: &Bed) -> Result<()> {
 fn trusted_auditor(bed: &Bed) -> Result<()> {
     let library = bed.library("declared/libfound.so").says("declared").build()?;
     let (auditor, main, setuid) = prepare(bed)?;
-    let trusted = bed.dir("trusted")?;
-    for entry in fs::read_dir(&bed.channel.glibc_lib)? {
-        let entry = entry?;
-        symlink(entry.path(), trusted.join(entry.file_name()))?;
-    }
-    process::copy_program(&auditor, &trusted.join("rtld_loader.so"), 0o4755)?;
+    let trusted = trust(bed, &auditor)?;
     let secure = bed.program("secure").source(include_str!("../../fixtures/secure.c")).build()?;
     let start = |program: &Path, auditor: &str| {
         let run = bed.run(&secure).arg(&trusted).arg(&bed.channel.default_directories[0]).arg(program);
@@ -74,6 +71,34 @@ fn trusted_auditor(bed: &Bed) -> Result<()> {
     let audited = start(&setuid, "rtld_loader.so")?;
     audited.misses("libfound.so")?;
     ensure!(audited.stdout.is_empty(), "{audited}");
+    Ok(())
+}
+
+/// A directory to be seen in the place of the glibc's, with the auditor in it.
+fn trust(bed: &Bed, auditor: &Path) -> Result<PathBuf> {
+    let trusted = bed.dir("trusted")?;
+    for entry in fs::read_dir(&bed.channel.glibc_lib)? {
+        let entry = entry?;
+        symlink(entry.path(), trusted.join(entry.file_name()))?;
+    }
+    process::copy_program(auditor, &trusted.join("rtld_loader.so"), 0o4755)?;
+    Ok(trusted)
+}
+
+/// There it takes nothing out of the environment for the sake of children either.
+fn trusted_leaves_environment(bed: &Bed) -> Result<()> {
+    let (auditor, _, _) = prepare(bed)?;
+    let trusted = trust(bed, &auditor)?;
+    let list = bed.program("list").source(LIST).build()?;
+    let setuid = bed.path("setuid-list");
+    process::copy_program(&list, &setuid, 0o4755)?;
+    let secure = bed.program("secure").source(include_str!("../../fixtures/secure.c")).build()?;
+    let start = |program: &Path| {
+        let run = bed.run(&secure).arg(&trusted).arg(&bed.channel.default_directories[0]).arg(program);
+        run.env("LD_AUDIT", "rtld_loader.so").env("REPLIT_RTLD_INHERIT", "0").plain()
+    };
+    let (ordinary, secure) = (start(&list)?, start(&setuid)?);
+    ensure!(ordinary.stdout.is_empty() && secure.stdout == "[REPLIT_RTLD_INHERIT=0]\n", "{ordinary}{secure}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -109,10 +109,8 @@ fn nested(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Who has an auditor keeps it, and it does its work beside ours.
-fn users_own_auditor(bed: &Bed) -> Result<()> {
-    let library = bed.library("declared/libfound.so").says("declared").build()?;
-    let real = bed.library("real/libreal.so").says("real").build()?;
+/// An auditor of somebody else, which finds this library as libuser.so.
+pub fn other_auditor(bed: &Bed, real: &Path) -> Result<PathBuf> {
     let source = format!(
         r#"
         unsigned la_version(unsigned version) {{ return version; }}
@@ -125,7 +123,14 @@ fn users_own_auditor(bed: &Bed) -> Result<()> {
         }}"#,
         real.display()
     );
-    let auditor = bed.library("auditor/libauditor.so").source(source).build()?;
+    bed.library("auditor/libauditor.so").source(source).build()
+}
+
+/// Who has an auditor keeps it, and it does its work beside ours.
+fn users_own_auditor(bed: &Bed) -> Result<()> {
+    let library = bed.library("declared/libfound.so").says("declared").build()?;
+    let real = bed.library("real/libreal.so").says("real").build()?;
+    let auditor = other_auditor(bed, &real)?;
     let main = bed.program("main").build()?;
     let names = ["libuser.so", "libfound.so"];
     bed.run(&main).args(names).plain()?.misses("libuser.so")?.misses("libfound.so")?;
