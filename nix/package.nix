@@ -8,7 +8,7 @@
 
   # Output
   A derivation: `out` has the library, at `rtld_loader.so` too, and refers to nothing, for it is loaded into programs of
-  every glibc. `cli` has `bin/replit-env-cli`.
+  every glibc. `cli` has `bin/replit-env-cli`, its completions, and the manual of both.
 */
 {
   lib,
@@ -54,6 +54,7 @@ rustPlatform.buildRustPackage {
     install -D --mode=644 dist/rtld_loader.so --target-directory="$out/lib"
     ln --symbolic lib/rtld_loader.so "$out/rtld_loader.so"
     install -D --mode=755 dist/replit-env-cli --target-directory="$cli/bin"
+    dist/replit-env-cli share --out "$cli/share"
     runHook postInstall
   '';
 

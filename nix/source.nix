@@ -14,6 +14,7 @@ lib.fileset.toSource {
     ../.cargo
     ../Cargo.lock
     ../Cargo.toml
+    ../docs/rtld_loader.7
     ../src
     ../tests/suite
     ../tests/xtask

@@ -45,6 +45,11 @@ pkgs.runCommandLocal "check-environment" { } ''
   # A shell with what is printed can do without it.
   test "$(eval "$(${environment}/bin/replit-env --print-env)"; python ${program})" = libgreeting.so.1
 
+  # Shells and man find what comes along.
+  for file in bash-completion/completions zsh/site-functions fish/vendor_completions.d fish/vendor_conf.d man/man1 man/man7; do
+    test -s ${environment}/share/$file/*replit-env* || test -s ${environment}/share/$file/rtld_loader.7
+  done
+
   # What answers is in the environment's closure.
   ${pkgs.replit-env}/bin/replit-env --version | grep --quiet '^replit-env ${pkgs.rtld-loader.version}$'
 ''

@@ -13,19 +13,22 @@ use rtld_loader::candidate::TARGET;
 
 use crate::channels::{self, Channel};
 use crate::closure::Closure;
+use crate::completions;
 use crate::declared::{Declared, Libraries, ListEntry, Shell, Variable};
 use crate::explain;
 use crate::generate::{self, Environment};
+use crate::help::{self, WIDTH};
 use crate::hints::{Release, Table};
 use crate::index;
 use crate::print_env::{self, Format};
 use crate::script::USAGE;
+use crate::share::{self, HELPER};
 use crate::static_tls::StaticTls;
 use crate::variables::Variables;
 
 /// Makes environments in which ld.so finds the libraries that you declare.
 #[derive(Parser)]
-#[command(name = "replit-env-cli", version)]
+#[command(name = HELPER, version, term_width = WIDTH)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,6 +37,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Generate(Box<Generate>),
+
+    /// Writes the shell completions of this program and rtld_loader(7) to DIR, as packages install them in share
+    Share {
+        /// Where they go
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 
     // What the script hands over to us: its name is all that the user has typed.
     /// Runs PROGRAM so that the libraries which ld.so does not find come from the declared dependencies.
@@ -45,35 +55,23 @@ enum Command {
         bin_name = "replit-env",
         display_name = "replit-env",
         override_usage = USAGE,
-        after_help = VARIABLES,
+        after_help = help::after(),
+        term_width = WIDTH,
         version,
         hide = true
     )]
     ReplitEnv(ReplitEnv),
 }
 
-const VARIABLES: &str = "\
-Variables:
-  REPLIT_LD_LIBRARY_PATH  more directories or single files, a colon list; searched after the declared ones
-  REPLIT_RTLD_LOG_LEVEL   off, warn, info or debug
-  REPLIT_RTLD_LOG_FILE    a path (%p: the process) or stderr; rtld_loader.log.N in the working directory if unset
-  REPLIT_RTLD_DISABLE     1: the auditor keeps out
-  GLIBC_TUNABLES          kept; glibc.rtld.optional_static_tls is raised where it is less than the libraries need
-
-Examples:
-  replit-env python main.py
-  replit-env --log info python main.py
-  eval \"$(replit-env --print-env)\"";
-
 #[derive(Args)]
 struct ReplitEnv {
     // The script answers this itself.
-    /// Logs what is looked up: off, warn, info or debug; to standard error, if REPLIT_RTLD_LOG_FILE is not set
-    #[arg(long, value_name = "LEVEL")]
+    /// Logs what is looked up, on standard error unless REPLIT_RTLD_LOG_FILE is set: off, warn, info or debug
+    #[arg(long, value_name = "LEVEL", value_parser = ["off", "warn", "info", "debug"], hide_possible_values = true)]
     log: Option<String>,
 
     // Nor does this get here.
-    /// Keeps it to PROGRAM: the programs that it starts get the environment from before
+    /// Keeps it to PROGRAM: the programs that it starts get the variables from before
     #[arg(long)]
     no_inherit: bool,
 
@@ -83,6 +81,10 @@ struct ReplitEnv {
 
     #[command(flatten)]
     explain: explain::Arguments,
+
+    /// Prints the completions for a shell: bash, zsh or fish
+    #[arg(long, value_name = "SHELL", require_equals = true, hide_possible_values = true)]
+    completions: Option<completions::Shell>,
 
     // From the script: the names of what it sets, with commas between them.
     #[arg(long, hide = true)]
@@ -170,7 +172,17 @@ pub fn run() -> Result<ExitCode> {
         Command::Generate(arguments) => {
             // clap knows the order among different options only by their indices.
             let (_, matches) = matches.subcommand().expect("clap has just parsed a subcommand");
-            environment(*arguments, matches)?.write()?;
+            let environment = environment(*arguments, matches)?;
+            environment.write()?;
+            share::of_script(&environment.share(), script_options())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Share { out } => {
+            share::of_helper(&out, &Cli::command())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::ReplitEnv(ReplitEnv { completions: Some(shell), .. }) => {
+            print_env::write(shell.of_script(script_options()).as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::ReplitEnv(ReplitEnv { print_env: Some(format), variables: Some(names), .. }) => {
@@ -183,6 +195,12 @@ pub fn run() -> Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// The script's options, as clap knows them.
+fn script_options() -> clap::Command {
+    let cli = Cli::command();
+    cli.find_subcommand("replit-env").expect("it is declared above").clone()
 }
 
 fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment> {

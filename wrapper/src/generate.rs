@@ -36,6 +36,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Where it has what other packages have in share.
+    pub fn share(&self) -> PathBuf {
+        self.out.path().join("share")
+    }
+
     /// Writes the files. The auditor comes first: a missing one makes every process complain.
     pub fn write(&self) -> Result<()> {
         let auditor = self.out.join("lib").join(AUDITOR);
@@ -78,7 +83,7 @@ pub fn auditor_of(program: &Path) -> Result<PathBuf> {
 
 /// Gives `path` new contents under a new inode. A library that processes have mapped, and a script that a shell is in
 /// the middle of, must not change under them.
-fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<()> {
+pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let write = || -> Result<()> {
         fs::create_dir_all(directory)?;

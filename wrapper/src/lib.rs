@@ -5,24 +5,29 @@
 //! each of its objects will find, with `hints` for libraries that nobody declares (`layout` writes its bytes). `script`
 //! turns it all into shell text (`sh/` holds the parts that never change; `fish` is for the one shell that is not like
 //! the others), `generate` writes the files. `print_env` prints what a script has set, `explain` says what comes of it.
-//! `progress` shows who waits how far it is.
+//! `progress` shows who waits how far it is. `help`, `completions` and `man` are for readers, and `share` puts them
+//! where shells and man(1) look.
 #![deny(unsafe_code)]
 
 mod channels;
 pub mod cli;
 mod closure;
+mod completions;
 mod declared;
 mod explain;
 mod fish;
 mod generate;
+mod help;
 mod hints;
 mod index;
 mod layout;
 mod library_file;
+mod man;
 mod object_file;
 mod print_env;
 mod progress;
 mod script;
+mod share;
 mod static_tls;
 mod tunables;
 mod variables;

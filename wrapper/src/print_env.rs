@@ -35,8 +35,13 @@ pub fn print<'a>(format: Format, names: impl Iterator<Item = &'a str>) -> Result
         Format::Fish => commands(variables, fish::export),
         Format::Json => json(variables)?,
     };
+    write(&text)
+}
+
+/// Writes to standard output.
+pub fn write(text: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(&text).and_then(|()| stdout.flush()).context("cannot write to standard output")
+    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
 fn commands<'a>(variables: impl Iterator<Item = (&'a str, OsString)>, export: fn(&str, &[u8]) -> Vec<u8>) -> Vec<u8> {

@@ -25,7 +25,8 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// How the script is used.
 pub const USAGE: &str = "\
 replit-env [OPTION]... [--] PROGRAM [ARGUMENT]...
-       replit-env [--log=LEVEL] --print-env[=FORMAT]";
+       replit-env [--log=LEVEL] --print-env[=FORMAT]
+       replit-env --explain [--observe] PROGRAM|FILE.so|SONAME [ARGUMENT]...";
 
 /// What --log sets, with commas between the names.
 const LOG_NAMES: &str = "REPLIT_RTLD_LOG_LEVEL,REPLIT_RTLD_LOG_FILE";

@@ -17,6 +17,7 @@ const PACKAGES: &[&str] = &[
     "fish",
     "gdb-minimal",
     "git",
+    "groff-base",
     "nix-bin",
     "patchelf",
     "strace",

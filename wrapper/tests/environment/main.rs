@@ -7,6 +7,7 @@ mod generate;
 mod options;
 mod print_env;
 mod profile;
+mod share;
 mod static_tls;
 mod tunables;
 mod wrapper;
