@@ -60,6 +60,8 @@
       nixosModules.default = import ./nix/nixosModule.nix { inherit (self.lib) mkReplitEnv; };
       homeModules.default = import ./nix/homeModule.nix { inherit (self.lib) mkReplitEnv; };
 
+      templates = import ./nix/templates.nix;
+
       devShells = perSystem (system: {
         default = (project system).devShell;
       });

@@ -80,6 +80,9 @@ packages
 
   ruby = import ./ruby.nix { inherit pkgs; inherit (packages) ruby; };
 
+  # What `nix develop` starts.
+  bashInteractive = packages.bash;
+
   # The channel as the integration tests see it; roots every store path of it.
   channel = import ./channel.nix { inherit lib lock pkgs; };
 

@@ -43,7 +43,7 @@ pub fn run(sh: &Shell, directory: &Path, command: &[String]) -> Result<ExitCode>
 /// The command, started where a program of the channel sees what a Nix program does. Debian's ld.so looks into the
 /// machine's own directory of libraries; with the channel's glibc in its place it finds nothing else there. What
 /// ld.so.cache knows of that directory leads nowhere then.
-fn in_view(channel: &Channel, command: &[String]) -> Result<Vec<OsString>> {
+pub fn in_view(channel: &Channel, command: &[String]) -> Result<Vec<OsString>> {
     let libraries = channel.default_directories.first().context("ld.so has default directories")?;
     let view = ["bwrap", "--dev-bind", "/", "/", "--ro-bind"].map(OsString::from);
     let cover = [channel.glibc_lib.clone().into(), libraries.clone().into(), "--".into()];

@@ -49,6 +49,12 @@ impl Flake {
         self.nix.command(cmd!(sh, "nix {words...} {flake} --override-input nixpkgs {nixpkgs} --no-write-lock-file"))
     }
 
+    /// `nix flake init --template .#template`, in the shell's directory.
+    pub fn init<'a>(&self, sh: &'a Shell, template: &str) -> Cmd<'a> {
+        let template = format!("path:{}#{template}", self.source.display());
+        self.nix.command(cmd!(sh, "nix flake init --template {template}"))
+    }
+
     /// Adds the stand-ins for all channels that the flake pins. `path` leads to its inputs: empty, or `replit-env/`.
     pub fn with_channels<'a>(&self, command: Cmd<'a>, path: &str) -> Cmd<'a> {
         self.channels.iter().fold(command, |command, (input, nixpkgs)| {

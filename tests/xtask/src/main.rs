@@ -21,6 +21,7 @@ mod pip;
 mod plot;
 mod setup;
 mod step;
+mod templates;
 mod test;
 mod users;
 

@@ -1,0 +1,58 @@
+//! The flake's templates, entered as users do: `nix flake init`, `nix develop`, `nix run`.
+
+use std::ffi::OsString;
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::channels::TestBed;
+use crate::flake::Flake;
+use crate::{demo, step};
+
+/// The templates, and how the program of each is run.
+const TEMPLATES: &[(&str, [&str; 2])] =
+    &[("python", ["python", "main.py"]), ("node", ["node", "main.js"]), ("ruby", ["ruby", "main.rb"])];
+
+/// What a program says where the library is not to be found.
+const MISSING: &str = "cannot open shared object file";
+
+/// Makes a project of each template; its program fails as it is, and runs in the project's shell and by `nix run`.
+pub fn check(sh: &Shell, bed: &TestBed, flake: &Flake) -> Result<()> {
+    let newest = &bed.channels.first().context("there is a channel")?.name;
+    let channel = bed.channel(newest)?;
+    let project = format!("path:{}", flake.source.display());
+    for (name, program) in TEMPLATES {
+        let directory = bed.directory.join("templates").join(name);
+        sh.remove_path(&directory)?;
+        sh.create_dir(&directory)?;
+        let _inside = sh.push_dir(&directory);
+        step::run(&format!("nix flake init --template .#{name}"), flake.init(sh, name))?;
+        let nix = |words: &str, command: &[OsString]| {
+            let nix = flake.command_in(sh, words, &format!("path:{}", directory.display()));
+            flake.with_channels(nix.args(["--override-input", "replit-env", &project]), "replit-env/").args(command)
+        };
+        let develop = |command: &[OsString]| nix("develop", &[&["--command".into()], command].concat());
+        let said = |title: &str, command: Cmd| -> Result<()> {
+            let output = step::run(title, command)?;
+            ensure!(output.starts_with("cairo 1"), "{title}: it said {output}");
+            Ok(())
+        };
+
+        if *name == "node" {
+            let install = ["npm", "install", "--no-audit", "--no-fund"].map(OsString::from);
+            step::run("npm install in a project of it", develop(&install))?;
+        }
+        let in_view = demo::in_view(&channel, &program.map(str::to_owned))?;
+        said(&format!("nix develop .#{name}"), develop(&in_view))?;
+        let run = [&["--".into()], in_view.as_slice()].concat();
+        said(&format!("nix run .#{name}"), nix("run", &run))?;
+
+        // The same program, from outside of the shell.
+        let which = ["bash".into(), "-c".into(), format!("type -P {}", program[0]).into()];
+        let found = step::run(&format!("{name}: which program it is"), develop(&which))?;
+        let plain = demo::in_view(&channel, &[found.trim().to_owned(), program[1].to_owned()])?;
+        let error = flake.failure(cmd!(sh, "env {plain...}"))?;
+        ensure!(error.contains(MISSING), "{name} without replit-env: {error}");
+    }
+    Ok(())
+}
