@@ -55,6 +55,8 @@
 
       lib.mkReplitEnv = arguments: (projectWith arguments.pkgs).mkReplitEnv arguments;
 
+      lib.mkReplitImage = import ./nix/ociImage.nix;
+
       overlays.default = import ./nix/overlay.nix;
 
       nixosModules.default = import ./nix/nixosModule.nix { inherit (self.lib) mkReplitEnv; };

@@ -10,6 +10,7 @@ mod deb;
 mod demo;
 mod docs;
 mod flake;
+mod image;
 mod indexing;
 mod lock;
 mod manifest;

@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
-use crate::{channels, manifest, panics, setup, step, templates, users};
+use crate::{channels, image, manifest, panics, setup, step, templates, users};
 
 /// What to test.
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub struct Arguments {
 enum Part {
     /// Formatting, lints and unit tests.
     Cargo,
-    /// The flake, default.nix, a second project's flake, and the templates.
+    /// The flake, default.nix, a second project's flake, the templates, and the image.
     Nix,
     /// Real processes on each channel.
     Integration,
@@ -100,7 +100,8 @@ fn nix(sh: &Shell, bed: &TestBed) -> Result<()> {
     let consumer = flake.command_in(sh, check, &format!("path:{}", consumer.display()));
     let consumer = flake.with_channels(consumer.args(["--override-input", "replit-env", &project]), "replit-env/");
     step::run("nix flake check of a second project", consumer)?;
-    templates::check(sh, bed, &flake)
+    templates::check(sh, bed, &flake)?;
+    image::check(sh, &flake)
 }
 
 /// What is made of the default packages fetches one nixpkgs: here it is overridden, and no other can be had.
