@@ -64,6 +64,9 @@
 
       templates = import ./nix/templates.nix;
 
+      # nixfmt for the whole tree. `cargo xtask test` holds the files to it, by a nixfmt that needs no nixpkgs.
+      formatter = perSystem (system: nixpkgs.legacyPackages.${system}.nixfmt-tree);
+
       devShells = perSystem (system: {
         default = (project system).devShell;
       });

@@ -85,10 +85,9 @@
         '';
 
         channels = nixpkgs.legacyPackages.${system}.runCommandLocal "channels" { } ''
-          ${self.packages.${system}.channels}/bin/replit-env python ${./main.py} >$out
-          ${
-            self.packages.${system}.channels
-          }/bin/replit-env ${(old system).python3}/bin/python3 ${./main.py} >>$out
+          environment=${self.packages.${system}.channels}
+          $environment/bin/replit-env python ${./main.py} >$out
+          $environment/bin/replit-env ${(old system).python3}/bin/python3 ${./main.py} >>$out
         '';
 
         modules =

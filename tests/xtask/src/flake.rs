@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use ignore::WalkBuilder;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::channels::TestBed;
 use crate::nix::Nix;
 use crate::pins::Pins;
-use crate::{crates, step};
+use crate::{crates, step, tree};
 
 /// A copy of the project without what git ignores, and the stand-ins to build it with.
 pub struct Flake {
@@ -97,20 +96,11 @@ impl Flake {
 fn copy_tree(sh: &Shell, source: &Path) -> Result<()> {
     sh.remove_path(source)?;
     let root = sh.current_dir();
-    let files = WalkBuilder::new(&root)
-        .standard_filters(false)
-        .git_ignore(true)
-        // An unpacked archive has a .gitignore and no .git.
-        .require_git(false)
-        .filter_entry(|entry| entry.file_name() != ".git")
-        .build();
-    for file in files {
-        let file = file?.into_path();
-        if file.is_file() {
-            let target = source.join(file.strip_prefix(&root)?);
-            sh.create_dir(target.parent().context("a file is in a directory")?)?;
-            sh.copy_file(&file, &target)?;
-        }
+    for file in tree::files(&root) {
+        let file = file?;
+        let target = source.join(file.strip_prefix(&root)?);
+        sh.create_dir(target.parent().context("a file is in a directory")?)?;
+        sh.copy_file(&file, &target)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod deb;
 mod demo;
 mod docs;
 mod flake;
+mod format;
 mod image;
 mod indexing;
 mod lock;
@@ -24,6 +25,7 @@ mod setup;
 mod step;
 mod templates;
 mod test;
+mod tree;
 mod users;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +52,8 @@ enum Chore {
     },
     /// Makes the channels of the test bed, and the manifest that names them.
     Channels,
+    /// Formats the Rust and the Nix files.
+    Format,
     /// Sets everything up and runs a program through `nix run .#replit-env`, after a run without it.
     Run {
         /// The program and its arguments.
@@ -89,6 +93,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
             let manifest = manifest::write(&sh, &bed, &root.join("target/dist"), None)?;
             println!("{}", manifest.display());
         }
+        Chore::Format => format::run(&sh)?,
         Chore::Run { command } => return demo::run(&sh, &called_from, &command),
         Chore::Test(arguments) => test::run(&sh, &arguments)?,
         Chore::Bench(arguments) => bench::run(&sh, &arguments)?,

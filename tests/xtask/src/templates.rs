@@ -56,3 +56,19 @@ pub fn check(sh: &Shell, bed: &TestBed, flake: &Flake) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_differ_in_what_they_declare_alone() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates");
+        let text = |name: &str, file: &str| std::fs::read_to_string(root.join(name).join(file)).unwrap();
+        for (name, _) in TEMPLATES {
+            for file in ["flake.nix", ".envrc"] {
+                assert_eq!(text(name, file), text(TEMPLATES[0].0, file), "{name}/{file}");
+            }
+        }
+    }
+}

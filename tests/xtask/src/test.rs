@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
-use crate::{channels, image, manifest, panics, setup, step, templates, users};
+use crate::{channels, format, image, manifest, panics, setup, step, templates, users};
 
 /// What to test.
 #[derive(clap::Args)]
@@ -57,7 +57,7 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
 fn cargo(sh: &Shell) -> Result<()> {
     setup::rust_components(sh)?;
     let warnings = ["--", "-D", "warnings"];
-    step::run("cargo fmt", cmd!(sh, "cargo fmt --all --check"))?;
+    format::check(sh)?;
     step::run("cargo clippy", cmd!(sh, "cargo clippy --workspace --all-targets {warnings...}"))?;
     // The entry points are there only in the build of the shared object.
     let entry = cmd!(sh, "cargo clippy --package rtld_loader --lib --target-dir target/clippy-audit_so {warnings...}");
