@@ -41,7 +41,11 @@
         let
           attributes = { inherit (project system) rtld-loader replit-env; };
         in
-        attributes // perChannel system (project: project) attributes // { default = attributes.replit-env; }
+        attributes
+        // perChannel system (project: project) attributes
+        // {
+          default = attributes.replit-env;
+        }
       );
 
       apps = perSystem (system: rec {

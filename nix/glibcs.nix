@@ -13,9 +13,11 @@ let
   inherit (pkgs) lib;
 
   input = channel: inputs."nixpkgs-${channel.name}";
-  glibc = channel: import ./glibc.nix (input channel).legacyPackages.${pkgs.stdenv.hostPlatform.system};
+  glibc =
+    channel: import ./glibc.nix (input channel).legacyPackages.${pkgs.stdenv.hostPlatform.system};
   differs = channel: input channel ? rev && glibc channel != channel.glibc;
-  complaint = channel: "${channel.name} has glibc ${glibc channel}, and channels.toml says ${channel.glibc}";
+  complaint =
+    channel: "${channel.name} has glibc ${glibc channel}, and channels.toml says ${channel.glibc}";
   complaints = map complaint (lib.filter differs channels);
 in
 if complaints == [ ] then

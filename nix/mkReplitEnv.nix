@@ -45,7 +45,10 @@ let
 
   output =
     wanted: dep:
-    if dep.outputSpecified or false && dep.outputName != "dev" then dep else dep.${wanted} or dep.out or dep;
+    if dep.outputSpecified or false && dep.outputName != "dev" then
+      dep
+    else
+      dep.${wanted} or dep.out or dep;
   lists = lib.mapAttrsToList (channel: set: {
     inherit channel;
     glibc = import ./glibc.nix set;
@@ -64,8 +67,15 @@ let
   ofNoChannel = map (output "lib") ((if channels == { } then depsOf pkgs else [ ]) ++ others);
   programs = lib.optionals programsOnPath (map (output "bin") (depsOf pkgs ++ others));
 
-  option = name: values: lib.concatMap (value: [ "--${name}" "${value}" ]) values;
-  ofChannel = { channel, outputs, ... }: "${channel}=${builtins.concatStringsSep ":" (map (output: "${output}") outputs)}";
+  option =
+    name: values:
+    lib.concatMap (value: [
+      "--${name}"
+      "${value}"
+    ]) values;
+  ofChannel =
+    { channel, outputs, ... }:
+    "${channel}=${builtins.concatStringsSep ":" (map (output: "${output}") outputs)}";
 
   # What the index is to have: all that the declared packages lead to.
   roots = lib.concatMap (list: list.outputs) newestFirst ++ ofNoChannel ++ programs;

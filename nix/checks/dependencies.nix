@@ -26,7 +26,13 @@ let
   without = package "without" [ "out" ] [ "share" ];
   named = package "named" [ "out" "extra" ] [ "lib" "bin" ];
 
-  specified = output: package: package.${output} // { outputSpecified = true; outputName = output; };
+  specified =
+    output: package:
+    package.${output}
+    // {
+      outputSpecified = true;
+      outputName = output;
+    };
 
   environment = pkgs.mkReplitEnv {
     name = "check-dependencies-environment";

@@ -12,7 +12,14 @@
 */
 { pkgs, ... }:
 let
-  inherit (builtins) attrNames compareVersions concatMap filter isAttrs isString;
+  inherit (builtins)
+    attrNames
+    compareVersions
+    concatMap
+    filter
+    isAttrs
+    isString
+    ;
   inherit (builtins.fromTOML (builtins.readFile ../../wrapper/data/sonames.toml)) sonames;
   inherit (pkgs.lib.trivial) release;
 
@@ -22,13 +29,16 @@ let
     && compareVersions release (soname.until.${attribute} or release) <= 0;
 
   # Each attribute once.
-  attributesOf = isWanted: attrNames (
-    builtins.listToAttrs (
-      map (name: { inherit name; value = null; }) (
-        concatMap (soname: filter (isWanted soname) soname.attributes) (builtins.attrValues sonames)
+  attributesOf =
+    isWanted:
+    attrNames (
+      builtins.listToAttrs (
+        map (name: {
+          inherit name;
+          value = null;
+        }) (concatMap (soname: filter (isWanted soname) soname.attributes) (builtins.attrValues sonames))
       )
-    )
-  );
+    );
 
   # What is not there is null; what is there no more may throw, as an alias.
   find =
@@ -39,7 +49,12 @@ let
   isPackage =
     attribute:
     let
-      evaluated = builtins.tryEval (let found = find attribute; in isAttrs found && isString found.name);
+      evaluated = builtins.tryEval (
+        let
+          found = find attribute;
+        in
+        isAttrs found && isString found.name
+      );
     in
     evaluated.success && evaluated.value;
 
@@ -48,15 +63,30 @@ let
   missing = filter (attribute: !(isPackage attribute)) (attributesOf isOfRelease);
 
   known = filter isPackage (attributesOf (_: _: true));
-  output = package: if package.outputSpecified or false then package else package.lib or package.out or package;
+  output =
+    package:
+    if package.outputSpecified or false then package else package.lib or package.out or package;
   line = words: builtins.concatStringsSep " " words + "\n";
 in
 assert !isWhole || missing == [ ] || throw "nixpkgs ${release} has no ${toString missing}";
 pkgs.runCommandLocal "check-hints"
   {
-    table = builtins.concatStringsSep "" (map (soname: line ([ soname ] ++ sonames.${soname}.attributes)) (attrNames sonames));
+    table = builtins.concatStringsSep "" (
+      map (soname: line ([ soname ] ++ sonames.${soname}.attributes)) (attrNames sonames)
+    );
     packages =
-      if isWhole then "" else builtins.concatStringsSep "" (map (attribute: line [ attribute "${output (find attribute)}" ]) known);
+      if isWhole then
+        ""
+      else
+        builtins.concatStringsSep "" (
+          map (
+            attribute:
+            line [
+              attribute
+              "${output (find attribute)}"
+            ]
+          ) known
+        );
   }
   ''
     declare -A attributes

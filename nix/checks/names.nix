@@ -22,11 +22,23 @@ let
   declared = pkgs: (import ../../replit.nix { inherit pkgs; }).deps;
 
   # Names stand for packages.
-  now = builtins.listToAttrs (map (name: { inherit name; value = name; }) names) // {
-    libxcrypt-legacy = "libcrypt";
-  };
+  now =
+    builtins.listToAttrs (
+      map (name: {
+        inherit name;
+        value = name;
+      }) names
+    )
+    // {
+      libxcrypt-legacy = "libcrypt";
+    };
   before = {
-    xorg = builtins.listToAttrs (map (name: { name = moved.${name}; value = name; }) names);
+    xorg = builtins.listToAttrs (
+      map (name: {
+        name = moved.${name};
+        value = name;
+      }) names
+    );
     libxcrypt = "libcrypt";
   };
 in

@@ -30,7 +30,9 @@ let
     outputs:
     let
       names = lib.concatMap builtins.attrNames outputs;
-      all = builtins.foldl' (set: output: set // builtins.mapAttrs (_: name: paths.${name}) output) { } outputs;
+      all = builtins.foldl' (
+        set: output: set // builtins.mapAttrs (_: name: paths.${name}) output
+      ) { } outputs;
     in
     all.${builtins.head names}
     // builtins.mapAttrs (name: path: path // { outputName = name; }) all
@@ -46,7 +48,12 @@ in
 packages
 // {
   inherit lib;
-  inherit (build) closureInfo mkShell runCommandLocal writeText;
+  inherit (build)
+    closureInfo
+    mkShell
+    runCommandLocal
+    writeText
+    ;
 
   callPackage =
     function: arguments:
@@ -56,7 +63,9 @@ packages
     f (builtins.intersectAttrs (builtins.functionArgs f) pkgs // arguments);
 
   # Upstream's version, as nixpkgs has it.
-  glibc = packages.glibc // { version = lock.glibc; };
+  glibc = packages.glibc // {
+    version = lock.glibc;
+  };
 
   stdenv = {
     inherit (build) mkDerivation;
@@ -74,11 +83,17 @@ packages
 
   runtimeShell = "${packages.bash}/bin/bash";
 
-  gems = import ./gems.nix { inherit pkgs; inherit (packages) ethon; };
+  gems = import ./gems.nix {
+    inherit pkgs;
+    inherit (packages) ethon;
+  };
 
   nodejs = import ./nodejs.nix { inherit lock pkgs; };
 
-  ruby = import ./ruby.nix { inherit pkgs; inherit (packages) ruby; };
+  ruby = import ./ruby.nix {
+    inherit pkgs;
+    inherit (packages) ruby;
+  };
 
   # What `nix develop` starts.
   bashInteractive = packages.bash;
@@ -101,7 +116,13 @@ packages
   valgrind = host "valgrind" [ "/usr/bin/valgrind" ];
   zsh = host "zsh" [ "/usr/bin/zsh" ];
   cargo = host "cargo" [ "${lock.toolchain.path}/bin/cargo" ];
-  clippy = host "clippy" [ "${lock.toolchain.path}/bin/cargo-clippy" "${lock.toolchain.path}/bin/clippy-driver" ];
+  clippy = host "clippy" [
+    "${lock.toolchain.path}/bin/cargo-clippy"
+    "${lock.toolchain.path}/bin/clippy-driver"
+  ];
   rustc = host "rustc" [ "${lock.toolchain.path}/bin/rustc" ];
-  rustfmt = host "rustfmt" [ "${lock.toolchain.path}/bin/cargo-fmt" "${lock.toolchain.path}/bin/rustfmt" ];
+  rustfmt = host "rustfmt" [
+    "${lock.toolchain.path}/bin/cargo-fmt"
+    "${lock.toolchain.path}/bin/rustfmt"
+  ];
 }

@@ -13,7 +13,13 @@ let
   system = pkgs.stdenv.hostPlatform.system;
 
   # Attributes that are for Nix alone, not for the builder.
-  notForBuilder = [ "meta" "passthru" "strictDeps" "auditable" "cargoLock" ];
+  notForBuilder = [
+    "meta"
+    "passthru"
+    "strictDeps"
+    "auditable"
+    "cargoLock"
+  ];
 
   # Of nixpkgs' phases: configurePhase, buildPhase, checkPhase and installPhase.
   mkDerivation =
@@ -24,13 +30,17 @@ let
         name = attributes.name or "${attributes.pname}-${attributes.version}";
         outputs = attributes.outputs or [ "out" ];
         builder = "/bin/bash";
-        args = [ "-c" (builtins.readFile ./phases.sh) ];
-        PATH = attributes.PATH or (builtins.concatStringsSep ":" (
-          map (input: "${input.bin or input}/bin") (
-            attributes.nativeBuildInputs or [ ] ++ attributes.nativeCheckInputs or [ ] ++ [ pkgs.stdenv.cc ]
-          )
-          ++ [ "/usr/bin" ]
-        ));
+        args = [
+          "-c"
+          (builtins.readFile ./phases.sh)
+        ];
+        PATH =
+          attributes.PATH or (builtins.concatStringsSep ":" (
+            map (input: "${input.bin or input}/bin") (
+              attributes.nativeBuildInputs or [ ] ++ attributes.nativeCheckInputs or [ ] ++ [ pkgs.stdenv.cc ]
+            )
+            ++ [ "/usr/bin" ]
+          ));
       };
     in
     derivation arguments
@@ -44,7 +54,13 @@ let
 
   runCommandLocal =
     name: attributes: script:
-    mkDerivation ({ inherit name; buildCommand = script; } // attributes);
+    mkDerivation (
+      {
+        inherit name;
+        buildCommand = script;
+      }
+      // attributes
+    );
 in
 {
   inherit mkDerivation runCommandLocal;
@@ -54,14 +70,17 @@ in
   # Nix writes a graph for each root: every store path, and each of those that it refers to, on a line of its own.
   closureInfo =
     { rootPaths }:
-    runCommandLocal "closure-info" {
-      exportReferencesGraph = lib.concatMap (nth: [ "graph-${toString nth}" (builtins.elemAt rootPaths nth) ]) (
-        builtins.genList (nth: nth) (builtins.length rootPaths)
-      );
-    } ''
-      mkdir $out
-      grep --no-filename "^$NIX_STORE/" graph-* | sort --unique >$out/store-paths
-    '';
+    runCommandLocal "closure-info"
+      {
+        exportReferencesGraph = lib.concatMap (nth: [
+          "graph-${toString nth}"
+          (builtins.elemAt rootPaths nth)
+        ]) (builtins.genList (nth: nth) (builtins.length rootPaths));
+      }
+      ''
+        mkdir $out
+        grep --no-filename "^$NIX_STORE/" graph-* | sort --unique >$out/store-paths
+      '';
 
   mkShell =
     {
@@ -71,7 +90,11 @@ in
       ...
     }@attributes:
     runCommandLocal name (
-      removeAttrs attributes [ "packages" "inputsFrom" "name" ]
+      removeAttrs attributes [
+        "packages"
+        "inputsFrom"
+        "name"
+      ]
       // {
         nativeBuildInputs = packages ++ lib.concatMap (input: input.nativeBuildInputs or [ ]) inputsFrom;
       }

@@ -14,7 +14,18 @@
 }:
 let
   output = package: package.lib or package.out;
-  others = [ "bash" "dejavu_fonts" "dnsutils" "ethon" "gcc-unwrapped" "glibc" "python3" "redis" "ruby" ] ++ lock.bench;
+  others = [
+    "bash"
+    "dejavu_fonts"
+    "dnsutils"
+    "ethon"
+    "gcc-unwrapped"
+    "glibc"
+    "python3"
+    "redis"
+    "ruby"
+  ]
+  ++ lock.bench;
   libraries = lib.filter (name: !(lib.elem name others)) (builtins.attrNames lock.attributes);
 in
 pkgs.writeText "channel-${lock.channel}.json" (
@@ -39,11 +50,9 @@ pkgs.writeText "channel-${lock.channel}.json" (
     // lib.genAttrs lock.bench (name: "${pkgs.${name}}");
     fonts = "${pkgs.dejavu_fonts}/share/fonts";
     gems = "${pkgs.gems}";
-    libraries =
-      lib.genAttrs libraries (name: "${output pkgs.${name}}")
-      // {
-        libstdcxx = "${pkgs.stdenv.cc.cc.lib}";
-        libgcc = "${pkgs.stdenv.cc.cc.lib}";
-      };
+    libraries = lib.genAttrs libraries (name: "${output pkgs.${name}}") // {
+      libstdcxx = "${pkgs.stdenv.cc.cc.lib}";
+      libgcc = "${pkgs.stdenv.cc.cc.lib}";
+    };
   }
 )

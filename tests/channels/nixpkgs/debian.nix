@@ -20,7 +20,10 @@ let
       inherit (package) links;
       inherit (lock) triplet;
       builder = "/bin/bash";
-      args = [ "-c" (builtins.readFile ./unpack.sh) ];
+      args = [
+        "-c"
+        (builtins.readFile ./unpack.sh)
+      ];
       debs = map (import ./downloaded.nix) package.debs;
       # What this package's files need: where their interpreter, RUNPATH and links may lead.
       needed = map (other: paths.${other}) package.needs;

@@ -14,8 +14,23 @@
 }:
 let
   lib = import ./lib.nix;
-  base = final: import ./attributes.nix { inherit lib system; pkgs = final; };
-  extend = previous: overlay: final: let set = previous final; in set // overlay final set;
-  fix = f: let self = f self; in self;
+  base =
+    final:
+    import ./attributes.nix {
+      inherit lib system;
+      pkgs = final;
+    };
+  extend =
+    previous: overlay: final:
+    let
+      set = previous final;
+    in
+    set // overlay final set;
+  fix =
+    f:
+    let
+      self = f self;
+    in
+    self;
 in
 fix (builtins.foldl' extend base overlays)

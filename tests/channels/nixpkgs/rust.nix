@@ -22,26 +22,35 @@ let
   importCargoLock =
     { lockFile }:
     let
-      crates = builtins.filter (crate: crate ? checksum) (builtins.fromTOML (builtins.readFile lockFile)).package;
+      crates =
+        builtins.filter (crate: crate ? checksum)
+          (builtins.fromTOML (builtins.readFile lockFile)).package;
       downloaded =
-        { name, version, checksum, ... }:
+        {
+          name,
+          version,
+          checksum,
+          ...
+        }:
         import ./downloaded.nix {
           file = "${name}-${version}.crate";
           sha256 = checksum;
         };
     in
-    pkgs.runCommandLocal "vendored-crates" {
-      crates = map (crate: "${downloaded crate}=${crate.checksum}") crates;
-    } ''
-      mkdir $out
-      cd $out
-      for crate in $crates; do
-        tar --extract --gzip --file ''${crate%=*}
-        directory=''${crate#*-}
-        directory=''${directory%.crate=*}
-        printf '{"files":{},"package":"%s"}' ''${crate##*=} >$directory/.cargo-checksum.json
-      done
-    '';
+    pkgs.runCommandLocal "vendored-crates"
+      {
+        crates = map (crate: "${downloaded crate}=${crate.checksum}") crates;
+      }
+      ''
+        mkdir $out
+        cd $out
+        for crate in $crates; do
+          tar --extract --gzip --file ''${crate%=*}
+          directory=''${crate#*-}
+          directory=''${directory%.crate=*}
+          printf '{"files":{},"package":"%s"}' ''${crate##*=} >$directory/.cargo-checksum.json
+        done
+      '';
 in
 {
   inherit importCargoLock;
@@ -54,11 +63,18 @@ in
     A derivation.
   */
   buildRustPackage =
-    { cargoLock, nativeBuildInputs ? [ ], ... }@attributes:
+    {
+      cargoLock,
+      nativeBuildInputs ? [ ],
+      ...
+    }@attributes:
     pkgs.stdenv.mkDerivation (
       attributes
       // {
-        nativeBuildInputs = nativeBuildInputs ++ [ pkgs.cargo pkgs.rustc ];
+        nativeBuildInputs = nativeBuildInputs ++ [
+          pkgs.cargo
+          pkgs.rustc
+        ];
         cargoDeps = importCargoLock cargoLock;
         # Builds again when the machine's toolchain changes.
         toolchain = lock.toolchain.version;
