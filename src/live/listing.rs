@@ -20,7 +20,7 @@ const MEMORY: usize = 1 << 18;
 const MOST_MEMORY: usize = 1 << 26;
 
 /// Room for what getdents64(2) gives at once.
-pub type Buffer = [MaybeUninit<u8>; 1 << 15];
+pub type Buffer = [MaybeUninit<u8>; 3 << 13];
 
 /// Reads the names in all declared directories, those that never change from the index. What cannot be listed stays a
 /// candidate for every name; what does not exist is none.
