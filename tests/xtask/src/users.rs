@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_readme_shows_what_is_tested() {
-        let tested = text("tests/suite/fixtures/sitecustomize.py");
+        let tested = text("tests/suite/fixtures/find_library.py");
         let readme: String = text("README.md").lines().map(|line| line.trim_start().to_owned() + "\n").collect();
         assert!(readme.contains(&format!("```python\n{tested}```\n")));
     }

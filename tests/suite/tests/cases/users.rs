@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
@@ -61,7 +61,7 @@ pub fn cases() -> Vec<Case> {
         wheel("users/python-opencv", opencv),
         wheel("users/python-cairocffi", cairocffi),
         wheel("users/python-zmq", zmq),
-        wheel("users/python-find-library", find_library),
+        Case::new("users/python-find-library", find_library).views(NIX),
         // As in hygiene.rs.
         Case::new("users/static-program", static_program).since((2, 35)).views(&[View::Nix, View::Distribution]),
         Case::new("users/node-koffi", koffi)
@@ -101,18 +101,25 @@ fn zmq(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// `ctypes.util.find_library` asks gcc and ldconfig, not ld.so. What the README says helps.
+/// `ctypes.util.find_library` asks gcc and ldconfig, not ld.so. What the README says helps, in each of the two places.
 fn find_library(bed: &Bed) -> Result<()> {
-    let code = "import ctypes.util; print(ctypes.CDLL(ctypes.util.find_library('cairo')).cairo_version() > 0)";
-    let code = format!("{code}; print(ctypes.util.find_library('nothing'))");
-    let run = venv(bed)?.args(["-c", &code]);
-    run.plain()?.fails_with("undefined symbol: cairo_version")?;
+    let answers = include_str!("../../fixtures/find_library.py");
+    let asks = "import ctypes.util\n\
+                print(ctypes.CDLL(ctypes.util.find_library('cairo')).cairo_version() > 0)\n\
+                print(ctypes.util.find_library('nothing'))\n";
+    let (python, site_packages) = venv(bed)?;
     let replit_env = generate(bed, "env", &[("--lib-of", output(bed, CAIRO)?.as_os_str())])?;
-    let run = run.through(&replit_env, [] as [&str; 0]);
-    run.plain()?.fails_with("undefined symbol: cairo_version")?;
+    let without = bed.run(&python).arg(bed.file("without.py", asks)?);
+    without.plain()?.fails_with("undefined symbol: cairo_version")?;
+    let without = without.through(&replit_env, [] as [&str; 0]);
+    without.plain()?.fails_with("undefined symbol: cairo_version")?;
 
-    bed.file("site/sitecustomize.py", include_str!("../../fixtures/sitecustomize.py"))?;
-    run.env("PYTHONPATH", bed.path("site")).plain()?.prints(["True", "None"])?;
+    let at_the_top = bed.run(&python).arg(bed.file("with.py", format!("{answers}{asks}"))?);
+    at_the_top.plain()?.misses(CAIRO.soname)?;
+    at_the_top.through(&replit_env, [] as [&str; 0]).plain()?.prints(["True", "None"])?;
+    fs::write(site_packages.join("answers.py"), answers)?;
+    fs::write(site_packages.join("answers.pth"), "import answers\n")?;
+    without.plain()?.prints(["True", "None"])?;
     Ok(())
 }
 
@@ -155,19 +162,20 @@ fn ethon(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The venv's Python with a script of this content.
+/// The Python of a new venv, which has the wheels, with a script of this content.
 fn script<'b>(bed: &'b Bed, name: &str, content: &str) -> Result<Run<'b>> {
-    Ok(venv(bed)?.arg(bed.file(name, content)?))
+    let (python, site_packages) = venv(bed)?;
+    let wheels = bed.channel.wheels.as_ref().context("there are no wheels")?;
+    Ok(bed.run(python).arg(bed.file(name, content)?).bind(wheels, site_packages))
 }
 
-/// A start of the Python of a new venv, which has the wheels.
-fn venv<'b>(bed: &'b Bed) -> Result<Run<'b>> {
+/// A new venv: its Python and its site-packages.
+fn venv(bed: &Bed) -> Result<(PathBuf, PathBuf)> {
     let venv = bed.path("venv");
-    // What installs packages is not in every Python; these are installed.
+    // Not every Python has what installs packages, and none are to be installed.
     bed.run(&bed.channel.python).args(["-m", "venv", "--without-pip"]).arg(&venv).plain()?.runs()?;
     let lib = fs::read_dir(venv.join("lib"))?.next().context("the venv is empty")??;
-    let wheels = bed.channel.wheels.as_ref().context("there are no wheels")?;
-    Ok(bed.run(venv.join("bin/python3")).bind(wheels, lib.path().join("site-packages")))
+    Ok((venv.join("bin/python3"), lib.path().join("site-packages")))
 }
 
 /// It misses each of these libraries in turn, is told what to declare, and that is declared. Returns what came of the last
