@@ -13,11 +13,11 @@ use crate::path::PathBuf;
 use crate::views::Files;
 
 /// Where NixOS has its driver, whichever it is.
-const DIRECTORY: &[u8] = b"/run/opengl-driver/lib/";
+pub const DIRECTORY: &[u8] = b"/run/opengl-driver/lib/";
 /// Where there is one of these there is a driver, which its installer has made known to the machine's programs.
-const DEVICES: [&CStr; 3] = [c"/dev/nvidiactl", c"/dev/nvidia0", c"/dev/dxg"];
+pub const DEVICES: [&CStr; 3] = [c"/dev/nvidiactl", c"/dev/nvidia0", c"/dev/dxg"];
 /// The machine's cache. That of a store's ld.so is another one.
-const CACHE: &CStr = c"/etc/ld.so.cache";
+pub const CACHE: &CStr = c"/etc/ld.so.cache";
 
 /// What the names of the drivers' own libraries begin with: CUDA, NVIDIA's others, and those of WSL; what libglvnd looks
 /// for, by the name of a vendor.

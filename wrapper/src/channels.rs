@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rtld_loader::library::Library;
 use rtld_loader::loader_image::libc_minor;
 use rtld_loader::own_glibc::LIBC;
 
@@ -99,7 +100,7 @@ fn most(directories: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
 
 /// The N of the glibc 2.N that a libc.so.6 says it is. Its symbol versions do not tell: 2.31, 2.37 and 2.40 have added
 /// none to it.
-fn stated(directory: &Path) -> Option<u32> {
+pub fn stated(directory: &Path) -> Option<u32> {
     libc_minor([fs::read(libc(directory)).ok()?.as_slice()].into_iter())
 }
 
@@ -110,16 +111,17 @@ fn libc(directory: &Path) -> PathBuf {
 /// The largest N of the versions GLIBC_2.N that libraries need.
 fn needed(libraries: &[&Object]) -> Option<u32> {
     let mut files = LibraryFiles::new();
-    let newest = |object: &&Object| {
-        let library = files.read(&object.path)?;
-        let (mut at, mut newest) = (0, None);
-        while let Some((need, next)) = library.need(at) {
-            newest = newest.max(minor(need.version));
-            at = next;
-        }
-        newest
-    };
-    libraries.iter().filter_map(newest).max()
+    libraries.iter().filter_map(|object| newest_need(files.read(&object.path)?)).max()
+}
+
+/// The largest N of the versions GLIBC_2.N that a library needs.
+pub fn newest_need(library: Library<'_>) -> Option<u32> {
+    let (mut at, mut newest) = (0, None);
+    while let Some((need, next)) = library.need(at) {
+        newest = newest.max(minor(need.version));
+        at = next;
+    }
+    newest
 }
 
 /// The N of GLIBC_2.N and of GLIBC_2.N.M.

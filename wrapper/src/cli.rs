@@ -15,6 +15,7 @@ use crate::channels::{self, Channel};
 use crate::closure::Closure;
 use crate::completions;
 use crate::declared::{Declared, Libraries, ListEntry, Shell, Variable};
+use crate::doctor::{self, Doctor};
 use crate::explain;
 use crate::generate::{self, Environment};
 use crate::help::{self, WIDTH};
@@ -37,6 +38,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Generate(Box<Generate>),
+    Doctor(Doctor),
 
     /// Writes the shell completions of this program and rtld_loader(7) to DIR, as packages install them in share
     Share {
@@ -78,6 +80,11 @@ struct ReplitEnv {
     /// Prints the variables that are set for PROGRAM
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "sh")]
     print_env: Option<Format>,
+
+    // The script asks `doctor` in its stead.
+    /// Checks the environment, and a program, and says what to do; see --doctor --help
+    #[arg(long)]
+    doctor: bool,
 
     #[command(flatten)]
     explain: explain::Arguments,
@@ -185,6 +192,7 @@ pub fn run() -> Result<ExitCode> {
             print_env::write(shell.of_script(script_options()).as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::ReplitEnv(ReplitEnv { print_env: Some(format), variables: Some(names), .. }) => {
             print_env::print(format, names.split(','))?;
             Ok(ExitCode::SUCCESS)

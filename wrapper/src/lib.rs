@@ -4,9 +4,9 @@
 //! local storage that has, `channels` which glibc its libraries are for (`library_file` reads them), and `index` what
 //! each of its objects will find, with `hints` for libraries that nobody declares (`layout` writes its bytes). `script`
 //! turns it all into shell text (`sh/` holds the parts that never change; `fish` is for the one shell that is not like
-//! the others), `generate` writes the files. `print_env` prints what a script has set, `explain` says what comes of it.
-//! `progress` shows who waits how far it is. `help`, `completions` and `man` are for readers, and `share` puts them
-//! where shells and man(1) look.
+//! the others), `generate` writes the files. `print_env` prints what a script has set, `explain` says what comes of it,
+//! `doctor` what is wrong with it. `progress` shows who waits how far it is. `help`, `completions` and `man` are for
+//! readers, and `share` puts them where shells and man(1) look.
 #![deny(unsafe_code)]
 
 mod channels;
@@ -14,6 +14,7 @@ pub mod cli;
 mod closure;
 mod completions;
 mod declared;
+mod doctor;
 mod explain;
 mod fish;
 mod generate;

@@ -20,7 +20,10 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 const EXITS: [(&str, &str); 5] = [
-    ("0, 1", "With --explain: all is found, or something is missing."),
+    (
+        "0, 1",
+        "With --explain: all is found, or something is missing. With --doctor: all is well, or something is wrong.",
+    ),
     ("2", "The command line is wrong."),
     ("126", "The program cannot be executed."),
     ("127", "There is no such program."),

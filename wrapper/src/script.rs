@@ -26,7 +26,9 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub const USAGE: &str = "\
 replit-env [OPTION]... [--] PROGRAM [ARGUMENT]...
        replit-env [--log=LEVEL] --print-env[=FORMAT]
-       replit-env --explain [--observe] PROGRAM|FILE.so|SONAME [ARGUMENT]...";
+       replit-env --explain [--observe] PROGRAM|FILE.so|SONAME [ARGUMENT]...
+
+       replit-env --doctor [--json] [--verbose] [PROGRAM]";
 
 /// What --log sets, with commas between the names.
 const LOG_NAMES: &str = "REPLIT_RTLD_LOG_LEVEL,REPLIT_RTLD_LOG_FILE";
@@ -168,7 +170,7 @@ fn fill(text: &[u8], mark: &str, value: &[u8]) -> Vec<u8> {
 }
 
 /// A word of the shell that stands for exactly these bytes.
-fn quoted(bytes: &[u8]) -> Vec<u8> {
+pub fn quoted(bytes: &[u8]) -> Vec<u8> {
     let mut word = vec![b'\''];
     for &byte in bytes {
         match byte {

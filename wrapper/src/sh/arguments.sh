@@ -45,7 +45,14 @@ while :; do
         # It is run as any program is, and finds these variables as it would.
         __replit_env_list=@names@
         [ -z "$__replit_env_level" ] || __replit_env_list=$__replit_env_list,@log_names@
-        set -- @helper@ replit-env "--variables=$__replit_env_list" "$@"
+        case $1 in
+        --doctor)
+            # But for the auditors that the calling shell has.
+            shift
+            set -- @helper@ doctor "--callers-auditors=${LD_AUDIT-}" "$@"
+            ;;
+        *) set -- @helper@ replit-env "--variables=$__replit_env_list" "$@" ;;
+        esac
         break
         ;;
     --)

@@ -1,6 +1,7 @@
 //! Generated environments, run for real under every shell that they are written for.
 
 mod bench;
+mod doctor;
 mod explain;
 mod fish;
 mod generate;

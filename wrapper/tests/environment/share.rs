@@ -138,7 +138,7 @@ fn the_helper_has_completions_and_the_manual() {
         let offered = lines(run(command.env("PATH", &path)).stdout);
         offered.iter().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(offered("replit-env-cli "), ["generate", "help", "share"]);
+    assert_eq!(offered("replit-env-cli "), ["doctor", "generate", "help", "share"]);
     assert_eq!(offered("replit-env-cli generate --chan"), ["--channel", "--channel-of"]);
     for file in ["bash-completion/completions/replit-env-cli", "zsh/site-functions/_replit-env-cli"] {
         assert!(fs::read_to_string(share.join(file)).unwrap().contains("--channel-of"), "{file}");
