@@ -66,6 +66,24 @@ let
   output =
     package:
     if package.outputSpecified or false then package else package.lib or package.out or package;
+  # Errors in an environment name packages as its nixpkgs does.
+  indexOf =
+    release:
+    let
+      lib = pkgs.lib // {
+        trivial = pkgs.lib.trivial // {
+          inherit release;
+        };
+      };
+      environment = pkgs.mkReplitEnv {
+        name = "check-hints-environment";
+        pkgs = pkgs // {
+          inherit lib;
+        };
+      };
+    in
+    "${environment}/lib/rtld_loader.index";
+
   line = words: builtins.concatStringsSep " " words + "\n";
 in
 assert !isWhole || missing == [ ] || throw "nixpkgs ${release} has no ${toString missing}";
@@ -106,6 +124,11 @@ pkgs.runCommandLocal "check-hints"
     done <<<"''${packages%$'\n'}"
     if [ -n "$packages" ] && [ "$checked" -lt 20 ]; then
       echo "only $checked libraries are there"
+      exit 1
+    fi
+    grep --quiet --text xorg.libXres ${indexOf "23.11"}
+    if grep --quiet --text xorg.libXres ${indexOf "26.05"}; then
+      echo "an environment of 26.05 says xorg.libXres"
       exit 1
     fi
     touch $out

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::damage::Damage;
+use suite::instructions::IDLE;
 use suite::manifest::View;
 use suite::outcome::Outcome;
 
@@ -27,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("refusal/other-machine", other_machine),
         Case::new("refusal/no-elf-file", no_elf_file),
         Case::new("refusal/hints", hints),
+        Case::new("refusal/other-auditor", other_auditor),
         Case::new("refusal/first-whole-one", first_whole_one),
         Case::new("refusal/missing-is-plain", missing_is_plain),
         Case::new("refusal/planted-in-working-directory", planted_in_working_directory),
@@ -162,6 +164,19 @@ fn hints(bed: &Bed) -> Result<()> {
         let told = run.clone().env("REPLIT_RTLD_HINTS", value).audited()?;
         told.fails_with(&text(&declared, &needs_version(bed, NEVER)))?;
     }
+    Ok(())
+}
+
+/// Another auditor may find it.
+fn other_auditor(bed: &Bed) -> Result<()> {
+    let declared = never(bed, "declared")?;
+    let other = bed.library("libidle.so").source(IDLE).build()?;
+    let run = bed.run(bed.program("main").build()?).arg("libfound.so").declare([bed.path("declared")]);
+    let plain = run.plain()?;
+    plain.misses("libfound.so")?;
+    run.audited()?.fails_with(&text(&declared, &needs_version(bed, NEVER)))?;
+    let both = format!("{}:{}", bed.manifest.auditor.display(), other.display());
+    run.env("LD_AUDIT", both).plain()?.equals(&plain)?;
     Ok(())
 }
 
