@@ -66,8 +66,7 @@ pub fn write(
     let catalogue = Catalogue::new(directories, libraries)?;
     let paths = Slots::new(HEADER, file_count + directories.len());
     let names = Slots::new(paths.end(), catalogue.values.len());
-    let hinted = Slots::new(names.end(), hints.len());
-    let first_channel = hinted.end();
+    let first_channel = names.end();
     let first_directory = first_channel + channels.len() * CHANNEL;
     let first_file = first_directory + directories.len() * DIRECTORY;
     let end = first_file + file_count * FILE;
@@ -106,12 +105,15 @@ pub fn write(
         let node = layout.block(&bytes(&node));
         layout.slot(names, hash(START, name), node);
     }
+    let [list, list_len] = layout.string(&catalogue.declared);
+    // Few processes look there: it comes last, away from what all do.
+    let hinted = Slots::new(layout.bytes.len(), hints.len());
+    layout.bytes.resize(hinted.end(), 0);
     for (soname, attribute) in hints {
         let node = [soname, attribute].map(|string| layout.string(string.as_bytes())).concat();
         let node = layout.block(&bytes(&node));
         layout.slot(hinted, hash(START, soname.as_bytes()), node);
     }
-    let [list, list_len] = layout.string(&catalogue.declared);
     let length = u32::try_from(layout.bytes.len()).ok()?;
     layout.bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
     let [paths, names, hinted] = [paths, names, hinted].map(|slots| [slots.start as u32, slots.count as u32]);
