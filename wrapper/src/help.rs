@@ -1,5 +1,7 @@
 //! What `--help` and the man page say beyond the options. The tests hold the variables to what the auditor reads.
 
+use clap::builder::styling::Style;
+
 /// The width of the narrowest terminal that people have.
 pub const WIDTH: usize = 80;
 
@@ -11,7 +13,7 @@ pub const VARIABLES: [(&str, &str); 10] = [
         "REPLIT_RTLD_LOG_FILE",
         "stderr, or a path (%p is the process's number); if unset, rtld_loader.log.N in the working directory",
     ),
-    ("REPLIT_RTLD_HINTS", "0: ld.so's plain messages, without the reason why a library cannot be loaded"),
+    ("REPLIT_RTLD_HINTS", "0: ld.so's plain messages, without reasons and packages"),
     ("REPLIT_RTLD_DISABLE", "1: the auditor keeps out"),
     ("REPLIT_RTLD_INHERIT", "0: as --no-inherit"),
     ("REPLIT_RTLD_INDEX", "index files of other environments, a colon list"),
@@ -30,13 +32,14 @@ pub const EXAMPLES: [(&str, &str); 6] = [
     ("Set up this fish", "replit-env --print-env=fish | source"),
 ];
 
-/// What `--help` ends with.
+/// What `--help` ends with, headed as clap heads its own. Not on a terminal, clap leaves styles out.
 pub fn after() -> String {
-    let mut text = String::from("Variables:\n");
+    let heading = Style::new().bold().underline();
+    let mut text = format!("{heading}Variables:{heading:#}\n");
     for (name, meaning) in VARIABLES {
         text += &entry(name, meaning);
     }
-    text += "\nExamples:\n";
+    text += &format!("\n{heading}Examples:{heading:#}\n");
     for (title, command) in EXAMPLES {
         text += &format!("  {command}\n      {title}\n");
     }

@@ -278,17 +278,18 @@ fn the_script_becomes_the_program_and_starts_no_other() {
     let out = bench.environment("e", &["--lib=/usr/lib", "--bin=/usr/sbin", "--env=A=b"]);
     let trace = bench.path("trace");
     // With --print-env the program is the helper.
-    for (sh, argument) in AS_SH.iter().flat_map(|sh| [(sh, "/bin/true"), (sh, "--print-env")]) {
+    let starts: [&[&str]; 3] = [&["/bin/true"], &["--print-env"], &["--log", "off", "--no-inherit", "--", "/bin/true"]];
+    for (sh, arguments) in AS_SH.iter().flat_map(|sh| starts.map(|arguments| (sh, arguments))) {
         let mut command = Command::new(which("strace"));
         command.args(["-f", "-qq", "-e", "trace=process", "-e", "signal=none", "-o"]).arg(&trace);
-        command.arg(which(sh[0])).args(&sh[1..]).arg(script(&out)).arg(argument);
+        command.arg(which(sh[0])).args(&sh[1..]).arg(script(&out)).args(arguments);
         command.env_clear().env("PATH", "/nowhere").env("REPLIT_LD_LIBRARY_PATH", "/one:/two");
         run(&mut command);
         let trace = fs::read_to_string(&trace).unwrap();
         let calls = |name: &str| trace.lines().filter(|line| line.contains(name)).count();
         // The shell itself, then the program.
-        assert_eq!(calls("execve("), 2, "{sh:?} {argument}: {trace}");
-        assert_eq!(calls("clone") + calls("fork("), 0, "{sh:?} {argument}: {trace}");
+        assert_eq!(calls("execve("), 2, "{sh:?} {arguments:?}: {trace}");
+        assert_eq!(calls("clone") + calls("fork("), 0, "{sh:?} {arguments:?}: {trace}");
     }
 }
 
