@@ -10,6 +10,7 @@ use crate::step;
 /// Debian packages, without which a chore would fail. Rust and gcc are there, or this would not run; so are the
 /// packages that every Debian has.
 const PACKAGES: &[&str] = &[
+    "bash-completion",
     "bubblewrap",
     "busybox",
     "curl",

@@ -30,12 +30,14 @@ _replit_env() {
     # The option's value has come, or is to come.
     ((index > COMP_CWORD)) || option=
     if ((index < COMP_CWORD)); then
-        # The arguments are the program's own.
-        if declare -F _command_offset >/dev/null; then
-            _command_offset "$index"
-        else
-            compopt -o default
-        fi
+        # The arguments are the program's own: the package bash-completion knows them, by its newer or its older name.
+        for option in _comp_command_offset _command_offset; do
+            if declare -F "$option" >/dev/null; then
+                "$option" "$index"
+                return
+            fi
+        done
+        compopt -o default
         return
     fi
     if [[ -n $option ]]; then

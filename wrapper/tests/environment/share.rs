@@ -35,7 +35,7 @@ fn bash_completes_options_values_and_programs() {
     let file = out.join("share/bash-completion/completions/replit-env");
     let path = programs(&bench);
     // bash takes the equals sign for a word of its own.
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 14] = [
         (&["--pr"], &["--print-env"]),
         (&["--log", ""], &["off", "warn", "info", "debug"]),
         (&["--log", "d"], &["debug"]),
@@ -48,6 +48,8 @@ fn bash_completes_options_values_and_programs() {
         (&["--log", "info", "--no-inherit", "--", "unmist"], &["unmistakable"]),
         (&["--", "--pr"], &[""]),
         (&["unmistakable", "--pr"], &[""]),
+        (&["ls", "--recur"], &["--recursive"]),
+        (&["--log", "=", "info", "--no-inherit", "ls", "/etc/hostnam"], &["/etc/hostname"]),
     ];
     for (words, expected) in cases {
         let mut command = clean("bash", &bench);
