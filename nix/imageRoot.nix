@@ -18,7 +18,6 @@ runCommandLocal "image-root"
   {
     profile = ''
       # For login shells.
-      export PATH="''${PATH:-/bin}"
       for hook in /etc/profile.d/*.sh; do
         . "$hook"
       done

@@ -26,6 +26,8 @@ pkgs.dockerTools.streamLayeredImage {
       "/bin/bash"
       "--login"
     ];
+    # For the files of `contents`; the environment's hook puts its own programs first.
+    Env = [ "PATH=/bin" ];
     WorkingDir = "/root";
   };
 }
