@@ -29,6 +29,8 @@ rustPlatform.buildRustPackage {
     "out"
     "cli"
   ];
+  # The manual, too, which stdenv would move to `out`.
+  outputMan = "cli";
 
   # An auditor has no RUNPATH, and no section that a wrapper of cargo's adds.
   NIX_NO_SELF_RPATH = "1";
