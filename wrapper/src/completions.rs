@@ -90,7 +90,8 @@ impl Opt {
     fn new(argument: &Arg) -> Self {
         let takes = match argument.get_num_args() {
             Some(range) if range.takes_values() && range.min_values() == 0 => Takes::Optional,
-            Some(range) if range.takes_values() => Takes::Value,
+            // What takes the rest of the line takes a program.
+            Some(range) if range.takes_values() && range.max_values() == 1 => Takes::Value,
             _ => Takes::Nothing,
         };
         let values = if takes == Takes::Nothing { Vec::new() } else { argument.get_possible_values() };

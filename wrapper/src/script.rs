@@ -27,7 +27,6 @@ pub const USAGE: &str = "\
 replit-env [OPTION]... [--] PROGRAM [ARGUMENT]...
        replit-env [--log=LEVEL] --print-env[=FORMAT]
        replit-env --explain [--observe] PROGRAM|FILE.so|SONAME [ARGUMENT]...
-
        replit-env --doctor [--json] [--verbose] [PROGRAM]";
 
 /// What --log sets, with commas between the names.

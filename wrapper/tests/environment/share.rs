@@ -35,7 +35,7 @@ fn bash_completes_options_values_and_programs() {
     let file = out.join("share/bash-completion/completions/replit-env");
     let path = programs(&bench);
     // bash takes the equals sign for a word of its own.
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (&["--pr"], &["--print-env"]),
         (&["--log", ""], &["off", "warn", "info", "debug"]),
         (&["--log", "d"], &["debug"]),
@@ -49,6 +49,8 @@ fn bash_completes_options_values_and_programs() {
         (&["--", "--pr"], &[""]),
         (&["unmistakable", "--pr"], &[""]),
         (&["ls", "--recur"], &["--recursive"]),
+        (&["--explain", "--observe", "unmist"], &["unmistakable"]),
+        (&["--explain", "--observe", "ls", "--recur"], &["--recursive"]),
         (&["--log", "=", "info", "--no-inherit", "ls", "/etc/hostnam"], &["/etc/hostname"]),
     ];
     for (words, expected) in cases {
@@ -76,6 +78,7 @@ fn zsh_completes_options_values_and_programs() {
         ("replit-env --log=info unmist", "--log=info unmistakable"),
         ("replit-env -- unmist", "-- unmistakable"),
         ("replit-env unmistakable --no-i", "unmistakable --no-i"),
+        ("replit-env --explain --observe unmist", "--explain --observe unmistakable"),
         ("replit-env unmistakable /etc/hostnam", "unmistakable /etc/hostname"),
     ];
     // It waits for what it expects.
@@ -90,7 +93,7 @@ fn zsh_completes_options_values_and_programs() {
 fn fish_completes_options_values_and_programs() {
     let bench = Bench::new();
     let out = bench.environment::<&str>("e", &[]);
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 10] = [
         ("replit-env --pr", &["--print-env", "--print-env="]),
         ("replit-env --log ", &["debug", "info", "off", "warn"]),
         ("replit-env --log=d", &["--log=debug"]),
@@ -99,6 +102,7 @@ fn fish_completes_options_values_and_programs() {
         ("replit-env unmist", &["unmistakable"]),
         ("replit-env --no-inherit --log info -- unmist", &["unmistakable"]),
         ("replit-env unmistakable --no-i", &[]),
+        ("replit-env --explain --observe unmist", &["unmistakable"]),
         ("replit-env unmistakable /etc/hostnam", &["/etc/hostname"]),
     ];
     // fish asks for the completions of commands that it finds.
