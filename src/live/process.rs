@@ -327,6 +327,8 @@ impl Process {
         log::outcome(&mut self.log, name.to_bytes(), outcome, path.as_bytes());
     }
 
+    // Most names pass, and shall do so without the room that this takes on the stack.
+    #[inline(never)]
     fn look_up(
         &mut self,
         buffers: &mut Buffers,
@@ -428,6 +430,7 @@ impl World for Callback<'_> {
     }
 
     /// The directories are read on the first need.
+    #[inline(never)]
     fn is_declared(&mut self, soname: &[u8]) -> bool {
         let (process, buffers) = (&mut *self.process, &mut *self.buffers);
         if process.catalogue.get().is_none() {
