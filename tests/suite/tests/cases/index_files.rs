@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 
 use super::Case;
@@ -15,6 +15,8 @@ use super::versions::{NEVER, needing};
 
 /// As many index files as are used.
 const INDICES: usize = 8;
+/// Where the header says where the hints begin.
+const HINTS: std::ops::Range<usize> = 52..56;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -90,7 +92,7 @@ fn damaged(bed: &Bed) -> Result<()> {
         bed.file(name, changed)
     };
     files.extend([changed("magic", 0)?, changed("version", 7)?, changed("length", 9)?, changed("machine", 12)?]);
-    for len in [1, 8, 51, bytes.len() / 2, bytes.len() - 1] {
+    for len in [1, 8, 59, bytes.len() / 2, bytes.len() - 1] {
         files.push(bed.file(format!("cut-{len}"), &bytes[..len])?);
     }
     for file in files {
@@ -101,8 +103,11 @@ fn damaged(bed: &Bed) -> Result<()> {
         let warning = format!("REPLIT_RTLD_INDEX: ignored \"{}\"", file.display());
         ensure!(read(&log)?.contains(&warning), "no warning of {}", file.display());
     }
-    // Whatever a number in it says, nothing breaks; and the program comes to an end.
-    for at in (0..bytes.len()).step_by(4) {
+    // Whatever a number in it says, nothing breaks; and the program comes to an end. The hints come last, and this name is not
+    // looked for there.
+    let hints = bytes.get(HINTS).context("it has a header")?.try_into().map(u32::from_le_bytes)? as usize;
+    ensure!(hints > 200 && hints < bytes.len(), "the hints are at {hints}");
+    for at in (0..hints).step_by(4) {
         for value in [0, 0xff] {
             let mut changed = bytes.clone();
             changed[at..bytes.len().min(at + 4)].fill(value);
