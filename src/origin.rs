@@ -50,8 +50,9 @@ pub struct Setting {
     /// The index counts. What is found by LD_LIBRARY_PATH, or by an option of an explicit ld.so, would go before it. And
     /// ldd(1) shows what was asked for beside what was found: it would show one path twice, as one.
     pub uses_index: bool,
-    /// Something is declared, or there is an index: an environment, with the machine's drivers. Without anything to hand out,
-    /// nothing is replaced either.
+    /// Something is declared. Without that, nothing is replaced either.
+    pub has_declared: bool,
+    /// Something is declared, or there is an index: an environment, with the machine's drivers.
     pub hands_out: bool,
     /// Libraries that nobody has are told of, too, at the price of searching for them.
     pub says_all: bool,
@@ -80,11 +81,11 @@ pub fn answer<W: World>(world: &mut W, name: &[u8], requester: W::Id) -> Outcome
     if indexed == Indexed::Found {
         return Outcome::Indexed;
     }
-    let Setting { hands_out, says_all, .. } = world.setting();
-    if asked.is_family && !hands_out {
+    let Setting { has_declared, hands_out, says_all, .. } = world.setting();
+    if asked.is_family && !has_declared {
         return Outcome::Pass(Pass::GlibcFamily);
     }
-    let is_declared = hands_out && !asked.is_family && world.is_declared(asked.soname);
+    let is_declared = has_declared && !asked.is_family && world.is_declared(asked.soname);
     let is_driver = hands_out && drivers::contains(asked.soname);
     let hint = if is_declared || asked.is_family || asked.is_path() { None } else { world.hint(asked.soname) };
     if !is_declared && !is_driver && !asked.is_family && !says_all && hint.is_none() {

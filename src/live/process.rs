@@ -389,6 +389,7 @@ impl World for Callback<'_> {
         let is_plain = environment.library_path.is_empty() && !self.process.explicit_loader && !environment.is_traced;
         Setting {
             uses_index: is_plain && self.process.main.is_some(),
+            has_declared: !environment.declared.is_empty(),
             hands_out: self.process.hands_out(),
             says_all: self.process.log.level() >= Level::Info,
         }

@@ -202,7 +202,12 @@ impl origin::World for World {
     type Id = usize;
 
     fn setting(&self) -> Setting {
-        Setting { uses_index: self.environment.library_path.is_empty(), hands_out: self.hands_out(), says_all: false }
+        Setting {
+            uses_index: self.environment.library_path.is_empty(),
+            has_declared: !self.environment.declared.is_empty(),
+            hands_out: self.hands_out(),
+            says_all: false,
+        }
     }
 
     fn main(&self) -> Option<usize> {

@@ -74,9 +74,9 @@ pub fn of_closure(bed: &Bed, mut opens: Vec<String>) -> Vec<String> {
     opens
 }
 
-/// The libraries that a traced program opens, in order. The auditor is none of them.
+/// The libraries that ld.so opens for a traced program, in order. The auditor is none of them, and looks at files in its own way.
 pub fn opened_libraries(run: &Run) -> Result<Vec<String>> {
-    let calls = run.traced()?.calls.into_iter();
+    let calls = run.traced()?.calls.into_iter().filter(|call| !call.contains("O_NONBLOCK"));
     let opens = calls.filter(|call| call.starts_with("open") && !call.contains(" = -1 "));
     let files = opens.filter_map(|call| call.split('"').nth(1).map(String::from));
     let is_library =
