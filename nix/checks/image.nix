@@ -1,24 +1,24 @@
 /**
-  The image can be made, where this nixpkgs has what it takes. `cargo xtask test` enters its root directory.
+  The image can be made, and has what a login shell reads. `cargo xtask test` enters it.
 
   # Inputs
   `pkgs`: a nixpkgs with the overlay.
 
   # Output
-  A derivation with a link to the root directory.
+  The program that writes the image.
 */
 { pkgs, ... }:
 let
   environment = pkgs.mkReplitEnv { replitNix = ../../tests/consumer/replit.nix; };
-  root = pkgs.callPackage ../imageRoot.nix { inherit environment; };
   image = import ../ociImage.nix { inherit pkgs environment; };
-  written = ''
-    ${image} >image
-    tar --list --file image | grep --quiet '^manifest.json$'
-  '';
 in
 pkgs.runCommandLocal "check-image" { } ''
-  ${if pkgs ? dockerTools then written else ""}
-  mkdir $out
-  ln --symbolic ${root} $out/root
+  ${image} | tar --extract
+  for layer in $(grep --only-matching '[^"]*layer\.tar' manifest.json); do
+    tar --list --file "$layer" >>files
+  done
+  grep --quiet 'etc/profile$' files
+  grep --quiet 'etc/profile.d/replit-env.sh$' files
+  grep --quiet '${builtins.substring 1 (-1) "${environment}"}/lib/rtld_loader.so$' files
+  ln --symbolic ${image} $out
 ''

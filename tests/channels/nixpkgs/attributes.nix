@@ -95,6 +95,8 @@ packages
     inherit (packages) ruby;
   };
 
+  dockerTools = import ./dockerTools.nix { inherit lib pkgs; };
+
   # What `nix develop` starts.
   bashInteractive = packages.bash;
 
