@@ -27,7 +27,12 @@ const SONAMES: &[&[u8]] = &[
 
 /// Whether a soname belongs to the glibc family.
 pub fn contains(soname: &[u8]) -> bool {
-    soname.starts_with(b"ld-linux") || SONAMES.contains(&soname)
+    is_loader(soname) || SONAMES.contains(&soname)
+}
+
+/// Whether a soname is that of an ld.so.
+pub fn is_loader(soname: &[u8]) -> bool {
+    soname.starts_with(b"ld-linux")
 }
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ impl<'n> Asked<'n> {
         };
         match soname {
             b"" => Err(Pass::Path),
+            // ld.so looks for itself in a namespace of its own alone (dlmopen), where it has to keep the name.
+            _ if soname.len() == name.len() && family::is_loader(soname) => Err(Pass::GlibcFamily),
             _ => Ok(Self { name, soname, is_family: family::contains(soname) }),
         }
     }

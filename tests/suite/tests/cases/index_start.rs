@@ -2,6 +2,7 @@
 //! without.
 
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use suite::bed::Bed;
@@ -9,6 +10,7 @@ use suite::manifest::View;
 
 use super::index::{index, opened_libraries, with_index};
 use super::index_search::{TWIN, list, main, same, second_of_two, straight, twin};
+use super::wrapper::generate;
 use super::{Case, line};
 
 pub fn cases() -> Vec<Case> {
@@ -19,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/without-proc", without_proc).views(&[View::Nix]),
         Case::new("index/origin-without-proc", origin_without_proc).views(&[View::Nix]),
         Case::new("index/dlmopen", dlmopen).since((2, 35)),
+        Case::new("index/dlmopen-with-glibc", dlmopen_with_glibc).since((2, 35)),
         Case::new("index/fallback-beside-it", fallback),
     ]
 }
@@ -111,6 +114,29 @@ fn dlmopen(bed: &Bed) -> Result<()> {
     with_index(&run, &index).plain()?.prints(["twin"])?;
     let (plain, indexed) = (opened_libraries(&run)?, opened_libraries(&with_index(&run, &index))?);
     ensure!(plain == indexed, "{indexed:#?} instead of {plain:#?}");
+    Ok(())
+}
+
+/// There is but one ld.so in a process, and in each namespace ld.so knows itself by its soname alone: by the path that the index
+/// has for it, or that of another glibc's, it would not, and end the process.
+fn dlmopen_with_glibc(bed: &Bed) -> Result<()> {
+    let glibc = bed.channel.glibc_lib.display();
+    let plugin = bed.library("store/lib/libplugin.so").source(r#"const char *who(void) { return "plugin"; }"#);
+    plugin.needs(&bed.channel.glibc_lib.join("libc.so.6")).runpath(&glibc.to_string()).build()?;
+    let program = bed.program("store/bin/main").source(include_str!("../../fixtures/dlmopen.c"));
+    let runpath = format!("{}:{glibc}", list(bed, &["store/lib"]));
+    let run = bed.run(program.runpath(&runpath).build()?).arg("libplugin.so");
+    run.plain()?.prints(["plugin"])?;
+    // With something declared the family is looked after.
+    let run = run.declare([bed.dir("declared")?]);
+    run.audited()?.prints(["plugin"])?;
+    let stores = [("--store", bed.path("store")), ("--store", PathBuf::from("/nix/store"))];
+    let stores = stores.iter().map(|(option, store)| (*option, store.as_os_str()));
+    let programs = bed.path("store/bin");
+    let libraries = bed.path("store/lib");
+    let options = stores.chain([("--bin", programs.as_os_str()), ("--lib", libraries.as_os_str())]);
+    generate(bed, "env", &options.collect::<Vec<_>>())?;
+    with_index(&run, &bed.path("env/lib/rtld_loader.index")).plain()?.prints(["plugin"])?;
     Ok(())
 }
 
