@@ -231,7 +231,7 @@ impl<'r> Report<'r> {
             let rule = tag(number(considered).map_or(Rule::Driver, Rule::Declared));
             let verdict = considered.verdict.as_ref().err().map(skip).unwrap_or_default();
             let path = self.path(path_of(&considered.path));
-            writeln!(into, "  {} {path}: {verdict}", styled(RULE, &format!("[{rule}]")))?;
+            writeln!(into, "  {} {path}:\n    {verdict}", styled(RULE, &format!("[{rule}]")))?;
         }
         writeln!(into, "  {} {}", styled(GOOD, "what to do:"), remedy(name, miss, self.world.is_audited))
     }
