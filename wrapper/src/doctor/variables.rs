@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rtld_loader::environment::{Environment, Level};
 use rtld_loader::own_glibc::LIBC;
+use rtld_loader::tokens::has_token;
 
 use super::declared::usable;
 use super::finding::Finding;
@@ -90,7 +91,12 @@ fn check_library_path(world: &World, report: &mut Report) {
 fn check_preload(world: &World, report: &mut Report) {
     let before = report.len();
     let entries = world.bytes("LD_PRELOAD").split(|byte| b": ".contains(byte)).map(OsStr::from_bytes).map(Path::new);
-    for entry in entries.filter(|entry| entry.as_os_str().as_bytes().contains(&b'/') && !world.exists(entry)) {
+    // What ld.so makes of $LIB it alone knows; a bare name it searches for.
+    let is_path = |entry: &&Path| {
+        let bytes = entry.as_os_str().as_bytes();
+        bytes.contains(&b'/') && !has_token(bytes)
+    };
+    for entry in entries.filter(|entry| is_path(entry) && !world.exists(entry)) {
         report.find(Finding::PreloadGone { entry: entry.to_owned() });
     }
     report.well_since(before, "LD_PRELOAD: not set, or its libraries are there");

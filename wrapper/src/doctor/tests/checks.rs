@@ -137,7 +137,7 @@ const DECLARED: [Case; 16] = [
     ("for everybody", |machine| machine.mode(CAIRO, 0o1777), None, &["entry-writable"]),
 ];
 
-const VARIABLES: [Case; 18] = [
+const VARIABLES: [Case; 19] = [
     ("no tunable", |machine| machine.unset("GLIBC_TUNABLES"), None, &["static-tls"]),
     ("too little", |machine| set_tls(machine, "512:glibc.malloc.check=1"), None, &["static-tls"]),
     ("no number", |machine| set_tls(machine, "4k"), None, &["tunables-unreadable"]),
@@ -154,6 +154,7 @@ const VARIABLES: [Case; 18] = [
     ("an empty library path", |machine| machine.set("LD_LIBRARY_PATH", ":"), None, &["library-path-empty-entry"]),
     ("a preload that is gone", |machine| machine.set("LD_PRELOAD", "libx.so /x/liby.so"), None, &["preload-gone"]),
     ("a preload", |machine| machine.set("LD_PRELOAD", AUDITOR), None, &[]),
+    ("a preload that ld.so expands", |machine| machine.set("LD_PRELOAD", "/usr/$LIB/libx.so"), None, &[]),
     ("a misspelt level", |machine| machine.set("REPLIT_RTLD_LOG_LEVEL", "verbose"), None, &["log-level"]),
     ("no level", |machine| machine.set("REPLIT_RTLD_LOG_LEVEL", "00"), None, &[]),
     (
