@@ -34,7 +34,7 @@ impl Subject {
     pub fn find(argument: &OsStr) -> Result<Self> {
         if argument.as_bytes().contains(&b'/') {
             let path = std::path::absolute(argument)?;
-            let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+            let file = open(&path)?;
             // Some libraries can be started, too: they say which version they are.
             let is_library = ObjectFile::read(&file).is_some_and(|file| {
                 file.shared && !file.is_program && (file.interpreter.is_none() || file.soname.is_some())
@@ -55,7 +55,7 @@ impl Subject {
 fn program(mut path: PathBuf) -> Result<Subject> {
     let given = path.clone();
     for _ in 0..=MOST_INTERPRETERS {
-        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let file = open(&path)?;
         let mut line = Vec::new();
         BufReader::new(file.take(FIRST_LINE)).read_until(b'\n', &mut line)?;
         let Some(line) = line.strip_prefix(b"#!") else {
@@ -66,6 +66,14 @@ fn program(mut path: PathBuf) -> Result<Subject> {
         path = interpreter(line).with_context(|| format!("cannot tell what runs {}", path.display()))?;
     }
     bail!("{} is a script of a script, and so on", path.display())
+}
+
+/// Opens a regular file: a FIFO would wait for somebody to write.
+fn open(path: &Path) -> Result<File> {
+    let shown = path.display();
+    let metadata = fs::metadata(path).with_context(|| format!("cannot open {shown}"))?;
+    ensure!(metadata.is_file(), "{shown} is neither a program nor a library: it is no regular file");
+    File::open(path).with_context(|| format!("cannot open {shown}"))
 }
 
 /// What a first line names.

@@ -213,6 +213,7 @@ fn what_cannot_be_explained() {
     place.build("bin/musl", &["-nostartfiles", "-Wl,-e,main,-dynamic-linker,/lib/ld-musl-x86_64.so.1"]);
     place.build("bin/gone", &["-nostartfiles", "-Wl,-e,main,-dynamic-linker,/gone/ld-linux.so.2"]);
     fs::write(place.bench.path("bin/text"), "hello\n").unwrap();
+    run(Command::new("mkfifo").arg(place.bench.path("bin/fifo")));
     let mut foreign = fs::read(place.bench.path("bin/static")).unwrap();
     foreign[18..20].fill(0);
     fs::write(place.bench.path("bin/foreign"), foreign).unwrap();
@@ -221,6 +222,8 @@ fn what_cannot_be_explained() {
         &["musl"],
         &["gone"],
         &["bin/text"],
+        &["bin/fifo"],
+        &["./bin"],
         &["bin/foreign"],
         &["bin/nothing"],
         &["nothing"],
