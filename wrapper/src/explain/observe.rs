@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
@@ -41,7 +41,12 @@ struct Missing {
 /// Runs the program. The exit code is 0 if all was found, and 1 if something was missing.
 pub fn run(program: &OsStr, arguments: &[OsString], is_json: bool, is_verbose: bool) -> Result<ExitCode> {
     let logs = tempfile::tempdir().context("cannot make a directory for logs")?;
-    let status = Command::new(program)
+    let mut command = Command::new(program);
+    if is_json {
+        // What the program says is not for who reads the JSON.
+        command.stdout(io::stderr());
+    }
+    let status = command
         .args(arguments)
         .env("REPLIT_RTLD_LOG_LEVEL", "debug")
         .env("REPLIT_RTLD_LOG_FILE", logs.path().join("%p"))
@@ -78,13 +83,24 @@ fn read(directory: &Path) -> Result<Vec<Program>> {
 fn parse(process: u32, log: &str) -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
     let mut rule = String::new();
+    // An argument may have lines of its own: a command goes on until the auditor is asked for its version.
+    let mut is_command = false;
     for line in log.lines() {
         let (kind, rest) = line.split_once(": ").unwrap_or((line, ""));
-        let Some(program) = programs.last_mut().filter(|_| kind != "cmdline") else {
+        let is_next = kind == "cmdline" && !is_command;
+        let Some(program) = programs.last_mut().filter(|_| !is_next) else {
             let command = rest.to_owned();
             programs.push(Program { process, command, ..Program::default() });
+            is_command = true;
             continue;
         };
+        if is_command {
+            is_command = !line.starts_with("RTLD: la_version(");
+            if is_command {
+                program.command += &format!("\n{line}");
+            }
+            continue;
+        }
         match kind {
             "answered from the index" => rule = "index".to_owned(),
             "found dynamically" => rule = "declared".to_owned(),
@@ -145,7 +161,7 @@ fn text(program: &OsStr, status: ExitStatus, programs: &[Program], is_verbose: b
     for program in programs {
         text += &format!(
             "\n{} {}\n",
-            styled(BOLD, &program.command),
+            styled(BOLD, &program.command.replace('\n', " ")),
             styled(DIM, &format!("(process {})", program.process))
         );
         for Loaded { path, rule } in &program.loaded {
@@ -192,7 +208,10 @@ mod tests {
             loaded: /g/ld-linux-x86-64.so.2\n\
             left to ld.so: libm.so.6: it is found by RUNPATH: /g/libm.so.6\n\
             loaded: /g/libm.so.6, for the program\n\
-            cmdline: python3\n\
+            cmdline: python3 -c import this\n\
+            cmdline: str\n\
+            hint: str\n\
+            RTLD: la_version(2)\n\
             answered from the index: libz.so.1: /z/libz.so.1\n\
             loaded: /z/libz.so.1, for the program\n\
             ld library miss for libc1.so\n\
@@ -225,6 +244,7 @@ mod tests {
         );
         let [index, declared] =
             [("/z/libz.so.1", "index"), ("/d/libc1.so", "declared")].map(|(path, by)| loaded(path, by));
+        assert_eq!(programs[1].command, "python3 -c import this\ncmdline: str\nhint: str");
         assert_eq!(programs[1].loaded, [index, declared, loaded("/h/libcuda.so.1", "driver")]);
         let missing =
             |name: &str, reason: Option<&str>| Missing { name: name.to_owned(), reason: reason.map(str::to_owned) };

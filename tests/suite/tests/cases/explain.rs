@@ -101,9 +101,9 @@ fn observe(bed: &Bed) -> Result<()> {
     let run = run.args(["replit-env", "--explain", "--json", "--observe"]).arg(&main);
     let outcome = run.args(["libdeclared.so", "libnobody.so"]).plain()?;
     ensure!(outcome.status == "exit code: 1", "{outcome}");
-    // The program has its say first.
-    let (_, json) = outcome.stdout.split_once("\n{").with_context(|| outcome.to_string())?;
-    let observed: Value = serde_json::from_str(&format!("{{{json}")).with_context(|| outcome.to_string())?;
+    // What the program itself says is not for who reads the JSON.
+    ensure!(outcome.stderr.contains("\nown\n"), "{outcome}");
+    let observed: Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.to_string())?;
     let program = &observed["programs"][0];
     let rule = |path: &Path| {
         let path = path.display().to_string();
