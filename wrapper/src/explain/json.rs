@@ -52,6 +52,7 @@ fn library(report: &Report<'_>, edge: &Edge) -> Value {
             let reason = match miss.reason {
                 Reason::NoFile => "no file",
                 Reason::Unloadable => "unloadable",
+                Reason::Stale => "stale index",
                 Reason::NotDeclared => "not declared",
                 Reason::NoneFits(_) => "none fits",
                 Reason::Unsure(_) => "unsure",

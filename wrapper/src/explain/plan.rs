@@ -71,6 +71,8 @@ pub enum Reason {
     NoFile,
     /// ld.so finds a file that it does not load.
     Unloadable,
+    /// The index has a file that is not there any more.
+    Stale,
     /// Nobody declares it.
     NotDeclared,
     /// It is declared, and this is why the best of the candidates cannot be loaded; `None` where there is none after all.
@@ -147,7 +149,12 @@ fn resolve(world: &mut World, name: &[u8], requester: usize, loader: Option<usiz
     let end = match world.objects.named(name) {
         Some(object) => Ok(Hit { object, rule: Rule::Loaded, is_new: false }),
         None => find(world, name, requester).and_then(|(path, rule)| {
-            load(world, name, &path, rule, loader).ok_or_else(|| miss(world, name, requester, Reason::Unloadable))
+            let hit = load(world, name, &path, rule, loader);
+            let is_stale = rule == Rule::Index && !path_of(&path).exists();
+            hit.ok_or_else(|| match is_stale {
+                true => Box::new(Miss { message: path, ..*miss(world, name, requester, Reason::Stale) }),
+                false => miss(world, name, requester, Reason::Unloadable),
+            })
         }),
     };
     Edge { name: name.to_vec(), end }

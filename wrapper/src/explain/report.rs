@@ -337,6 +337,9 @@ pub fn remedy(name: &[u8], miss: &Miss, is_audited: bool) -> String {
         _ if !is_audited => "run it by replit-env, without REPLIT_RTLD_DISABLE".to_owned(),
         Reason::NoFile => "nothing looks for a path: mend it, or ask for the bare soname".to_owned(),
         Reason::Unloadable => "ld.so finds a file that is no library for this machine: remove or mend it".to_owned(),
+        Reason::Stale => {
+            format!("the index has {}, which is gone: make the environment again", text(&miss.message))
+        }
         // What ld.so is made to say ends with it.
         Reason::NotDeclared | Reason::NoneFits(Some(_)) if miss.message.ends_with(b")") => {
             let message = text(&miss.message);
@@ -344,7 +347,9 @@ pub fn remedy(name: &[u8], miss: &Miss, is_audited: bool) -> String {
         }
         Reason::NotDeclared => format!(
             "declare the package that has it, in replit.nix or by --lib.\n    \
-             Which one that is: nix-locate --minimal --at-root --whole-name /lib/{name}"
+             Which one that is: nix-locate --minimal --at-root --whole-name /lib/{}",
+            // A path into a directory of a distribution's is asked for by its file name.
+            name.rsplit('/').next().unwrap_or_default()
         ),
         Reason::NoneFits(Some(skip)) => format!("declare another build of it: {}", self::skip(&skip)),
         Reason::NoneFits(None) => "declare a whole library of that name".to_owned(),

@@ -191,6 +191,36 @@ fn a_path_that_leads_nowhere() {
 }
 
 #[test]
+fn the_package_of_a_path_has_the_library_by_its_name() {
+    let place = Place::new();
+    let wanted = place.library("link/libnobody.so.1", &["-Wl,-soname,/usr/lib/libnobody.so.1"]);
+    place.program("bin/program", &[wanted.to_str().unwrap()]);
+    let said = place.explain(&["program"]);
+    assert!(said.contains("missing: /usr/lib/libnobody.so.1"), "{said}");
+    assert!(said.contains("--whole-name /lib/libnobody.so.1\n"), "{said}");
+}
+
+#[test]
+fn an_index_may_name_what_is_gone() {
+    let place = Place::new();
+    let store = place.bench.directory("store").canonicalize().unwrap();
+    let wanted = place.library("store/lib/libwanted.so", &[]);
+    let runpath = format!("-Wl,-rpath,{}/lib", store.display());
+    place.program("store/bin/program", &[wanted.to_str().unwrap(), &runpath]);
+    let shown = store.display();
+    let arguments = [format!("--store={shown}"), format!("--lib={shown}/lib"), format!("--bin={shown}/bin")];
+    let environment = place.bench.environment("env", &arguments);
+    fs::remove_file(wanted).unwrap();
+    let mut command = Command::new(script(&environment));
+    let output = command.env_clear().env("PATH", "/usr/bin:/bin").args(["--explain", "program"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let gone = store.join("lib/libwanted.so");
+    let remedy = format!("what to do: the index has {}, which is gone: make the environment again\n", gone.display());
+    assert!(said.contains(&remedy), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn a_script_is_its_interpreter() {
     let place = viewer();
     let path = place.bench.path("bin/main.py");
