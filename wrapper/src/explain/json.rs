@@ -61,7 +61,7 @@ fn library(report: &Report<'_>, edge: &Edge) -> Value {
                 "name": text(&edge.name),
                 "missing": reason,
                 "message": text(&miss.message),
-                "remedy": remedy(&edge.name, miss, report.world.is_audited),
+                "remedy": remedy(&edge.name, miss, report.world),
                 "considered": considered.collect::<Vec<_>>(),
             })
         }

@@ -94,14 +94,17 @@ pub struct LackingVersion {
 
 /// Loads what LD_PRELOAD names and what the program needs.
 pub fn start(world: &mut World) {
-    let preload = std::env::var_os("LD_PRELOAD").unwrap_or_default();
+    let preload = std::env::var_os("LD_PRELOAD").filter(|_| !world.is_privileged).unwrap_or_default();
     let names = preload.as_bytes().split(|byte| matches!(byte, b' ' | b':')).filter(|name| !name.is_empty());
     let names: Vec<_> = names.map(<[u8]>::to_vec).collect();
     let mut queue = vec![0];
     for name in names {
         let edge = resolve(world, &name, 0, None);
-        queue.extend(edge.end.as_ref().ok().filter(|hit| hit.is_new).map(|hit| hit.object));
-        world.objects.get_mut(0).edges.push(edge);
+        // ld.so goes on without it, and says so itself.
+        if let Ok(hit) = edge.end {
+            queue.extend(hit.is_new.then_some(hit.object));
+            world.objects.get_mut(0).edges.push(edge);
+        }
     }
     follow(world, queue);
 }

@@ -141,6 +141,8 @@ impl<'r> Report<'r> {
             self.minor().map_or_else(|| "a glibc of unknown version".to_owned(), |minor| format!("glibc 2.{minor}"));
         let auditor = if world.is_audited {
             ""
+        } else if world.is_privileged {
+            "\nit has more rights than its caller: ld.so takes neither auditor nor libraries from the environment"
         } else {
             "\nrtld_loader.so takes no part: LD_AUDIT does not name it, or REPLIT_RTLD_DISABLE is set"
         };
@@ -233,7 +235,7 @@ impl<'r> Report<'r> {
             let path = self.path(path_of(&considered.path));
             writeln!(into, "  {} {path}:\n    {verdict}", styled(RULE, &format!("[{rule}]")))?;
         }
-        writeln!(into, "  {} {}", styled(GOOD, "what to do:"), remedy(name, miss, self.world.is_audited))
+        writeln!(into, "  {} {}", styled(GOOD, "what to do:"), remedy(name, miss, self.world))
     }
 
     fn place(&self, place: Place, seen: &[Seen], into: &mut String) -> fmt::Result {
@@ -331,10 +333,11 @@ pub fn tag(rule: Rule) -> String {
 }
 
 /// What to do about a name that is missing.
-pub fn remedy(name: &[u8], miss: &Miss, is_audited: bool) -> String {
+pub fn remedy(name: &[u8], miss: &Miss, world: &World) -> String {
     let name = text(name);
     match miss.reason {
-        _ if !is_audited => "run it by replit-env, without REPLIT_RTLD_DISABLE".to_owned(),
+        _ if world.is_privileged => "the program has to bring its own libraries, by its RUNPATH".to_owned(),
+        _ if !world.is_audited => "run it by replit-env, without REPLIT_RTLD_DISABLE".to_owned(),
         Reason::NoFile => "nothing looks for a path: mend it, or ask for the bare soname".to_owned(),
         Reason::Unloadable => "ld.so finds a file that is no library for this machine: remove or mend it".to_owned(),
         Reason::Stale => {

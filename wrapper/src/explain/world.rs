@@ -1,8 +1,11 @@
 //! A planned process: what the auditor would see of it, and the auditor's own decisions in it.
 
 use std::ffi::OsString;
+use std::fs;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use rtld_loader::catalogue::Catalogue;
@@ -46,6 +49,8 @@ pub struct World {
     pub environment: Environment<'static>,
     /// LD_AUDIT names the auditor, and nothing turns it off.
     pub is_audited: bool,
+    /// It has more rights than its caller: ld.so takes nothing from the environment.
+    pub is_privileged: bool,
     /// What its ld.so has compiled in.
     pub image: LoaderImage<'static>,
     files: Files,
@@ -63,9 +68,14 @@ impl World {
         // For as long as this program lives, which is not long.
         let image: &'static FileImage = Box::leak(Box::new(image));
         let image = image.loader().context("its ld.so is none of glibc's")?;
+        let is_privileged = is_privileged(&program.path);
         let (mut environment, is_audited) = environment();
+        let is_audited = is_audited && !is_privileged;
         if !is_audited {
             environment = Environment { declared: b"", index: b"", ..environment };
+        }
+        if is_privileged {
+            environment.library_path = b"";
         }
         let mut path = PathBuf::new();
         let given = program.path.as_os_str().as_bytes();
@@ -81,6 +91,7 @@ impl World {
             objects: Objects::new(program, loader),
             environment,
             is_audited,
+            is_privileged,
             image,
             files: Files::new(indices),
             catalogue,
@@ -251,6 +262,15 @@ impl origin::World for World {
             lookup.at_origin(asked, requester, answer, notes)
         })
     }
+}
+
+/// Whether we get the rights of a program's owner, or of its group, by starting it (execve(2)).
+fn is_privileged(program: &Path) -> bool {
+    const SET_GROUP: u32 = 0o2010;
+    // /proc/self is of our own user and group.
+    let (Ok(file), Ok(ours)) = (fs::metadata(program), fs::metadata("/proc/self")) else { return false };
+    let mode = file.mode();
+    (mode & 0o4000 != 0 && file.uid() != ours.uid()) || (mode & SET_GROUP == SET_GROUP && file.gid() != ours.gid())
 }
 
 /// What a program would be started with from here, and whether an auditor of ours takes part.

@@ -3,7 +3,7 @@
 //! `INSTA_UPDATE=always cargo test -p replit-env-cli explain` writes what is said now to `snapshots/`, to be looked at.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -234,6 +234,31 @@ fn a_script_is_its_interpreter() {
 fn without_the_auditor_ld_so_is_on_its_own() {
     let said = viewer().explain_with(&["viewer"], &[("REPLIT_RTLD_DISABLE", "1")]);
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_preload_that_is_gone_is_not_the_program_s_to_miss() {
+    let mut place = Place::new();
+    let wanted = place.library("declared/libwanted.so", &[]);
+    place.program("bin/program", &[wanted.to_str().unwrap()]);
+    place.declare("declared");
+    let said = place.explain_with(&["program"], &[("LD_PRELOAD", "/nowhere/libx.so libnobody.so")]);
+    assert!(said.starts_with("program: 1 library, which is found\n"), "{said}");
+}
+
+#[test]
+fn a_program_with_more_rights_finds_nothing_that_is_declared() {
+    let mut place = Place::new();
+    let wanted = place.library("declared/libwanted.so", &[]);
+    let program = place.program("bin/program", &[wanted.to_str().unwrap()]);
+    place.declare("declared");
+    let mine = fs::metadata(&program).unwrap().gid();
+    // Only root can give a group away that it is not in.
+    if chown(&program, None, Some(mine + 1)).is_err() {
+        return;
+    }
+    fs::set_permissions(&program, Permissions::from_mode(0o2755)).unwrap();
+    insta::assert_snapshot!(place.explain(&["program"]));
 }
 
 #[test]
