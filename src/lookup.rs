@@ -164,6 +164,7 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         if self.explicit_loader {
             return Err(Unsure::ExplicitLoader);
         }
+        search.trusts_cache = !is_wanted && self.hint.is_some();
         let found = match self.is_beyond_paths {
             true => search.find_beyond_paths(asked.soname, requester)?,
             false => search.find(asked.soname, requester)?,

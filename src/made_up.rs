@@ -234,5 +234,5 @@ pub fn search<'w>(
     path: &'w mut PathBuf,
 ) -> Search<'w, MadeUpObjects, MadeUpFiles> {
     let library_path = library_path.as_bytes();
-    Search { objects, files, image, library_path, platform: b"x86_64", processor: None, path }
+    Search { objects, files, image, library_path, platform: b"x86_64", processor: None, trusts_cache: false, path }
 }

@@ -37,6 +37,8 @@ pub struct Search<'w, O: Objects, F: Files> {
     /// Which subdirectories ld.so takes on this processor, where somebody wants the very file that it finds. Without it they
     /// all count, so that what is found may be another than ld.so's.
     pub processor: Option<fn(&[u8]) -> bool>,
+    /// What the cache has counts as found, be its file there or not: where nothing would be handed out, a look at it is in vain.
+    pub trusts_cache: bool,
     /// Where paths are put together. After a find, the path that was found.
     pub path: &'w mut PathBuf,
 }
@@ -335,7 +337,7 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
                 let subdirectory = hwcaps::subdirectory(self.path.as_bytes());
                 subdirectory.is_none_or(takes)
             });
-            if copied.is_some() && !ignored && is_taken && matches!(self.look()?, Step::Found) {
+            if copied.is_some() && !ignored && is_taken && (self.trusts_cache || matches!(self.look()?, Step::Found)) {
                 return Ok(true);
             }
         }

@@ -356,6 +356,7 @@ impl Process {
             library_path: environment.library_path,
             platform: self.platform.unwrap_or_default(),
             processor: None,
+            trusts_cache: false,
             path: &mut buffers.path,
         };
         let (explicit_loader, hints) = (self.explicit_loader, environment.hints());

@@ -166,6 +166,10 @@ fn what_would_bring_it_is_said_only_where_the_search_fails() {
     for own in ["/run/liby.so", "/usr/lib/liby.so"] {
         assert_eq!(hinted(&[own]).at_origin("liby.so"), Outcome::Pass(Pass::NotDeclared));
     }
+    // What the cache has is not looked at: nothing would be handed out.
+    let mut world = hinted(&[]);
+    world.files.cache = cache(&[("liby.so", "/lib/liby.so")]);
+    assert_eq!(world.at_origin("liby.so"), Outcome::Pass(Pass::NotDeclared));
     assert_eq!(hinted(&[]).at_origin("/usr/lib/liby.so"), Outcome::Pass(Pass::Path));
     let mut world = World { image_is_known: false, ..hinted(&[]) };
     assert_eq!(world.at_origin("liby.so"), Outcome::Pass(Pass::Unsure(Unsure::LoaderImage)));

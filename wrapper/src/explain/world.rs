@@ -193,6 +193,7 @@ impl World {
             library_path: self.environment.library_path,
             platform: PLATFORM,
             processor: Some(processor::takes),
+            trusts_cache: false,
             path: &mut self.path,
         };
         let mut lookup = Lookup {
