@@ -144,7 +144,7 @@ impl<'r> Report<'r> {
         } else if world.is_privileged {
             "\nit has more rights than its caller: ld.so takes neither auditor nor libraries from the environment"
         } else {
-            "\nrtld_loader.so takes no part: LD_AUDIT does not name it, or REPLIT_RTLD_DISABLE is set"
+            "\nrtld_loader.so takes no part: LD_AUDIT does not name it, it is gone, or REPLIT_RTLD_DISABLE is set"
         };
         let program = self.path(&program.path);
         match self.script {

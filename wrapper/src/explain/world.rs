@@ -22,10 +22,11 @@ use rtld_loader::outcome::{Outcome, Pass, Place, Unsure};
 use rtld_loader::path::PathBuf;
 use rtld_loader::search::Search;
 use rtld_loader::skip::Skip;
+use rtld_loader::tokens::has_token;
 
 use super::files::{Files, Seen};
 use super::image::FileImage;
-use super::objects::{Object, Objects};
+use super::objects::{Object, Objects, path_of};
 use super::processor;
 use crate::script::AUDITOR;
 
@@ -282,7 +283,9 @@ fn environment() -> (Environment<'static>, bool) {
     let environment = Environment::read(block.iter().map(Vec::as_slice));
     let auditors = std::env::var_os("LD_AUDIT").unwrap_or_default();
     let is_ours = |path: &[u8]| split_directory(path).is_some_and(|(_, name)| name == AUDITOR.as_bytes());
-    let is_audited = auditors.as_bytes().split(|&byte| byte == b':').any(is_ours);
+    // What ld.so makes of $PLATFORM it alone knows.
+    let is_there = |path: &[u8]| has_token(path) || path_of(path).exists();
+    let is_audited = auditors.as_bytes().split(|&byte| byte == b':').any(|path| is_ours(path) && is_there(path));
     (environment, is_audited && !environment.disabled)
 }
 

@@ -262,6 +262,22 @@ fn a_program_with_more_rights_finds_nothing_that_is_declared() {
 }
 
 #[test]
+fn an_auditor_that_is_gone_finds_nothing() {
+    let mut place = Place::new();
+    let wanted = place.library("declared/libwanted.so", &[]);
+    place.program("bin/program", &[wanted.to_str().unwrap()]);
+    place.declare("declared");
+    let libraries = format!("--lib={}", place.bench.path("declared").display());
+    let environment = place.bench.environment("env", &[libraries]);
+    fs::remove_file(environment.join("lib/rtld_loader.so")).unwrap();
+    let mut command = Command::new(script(&environment));
+    command.env_clear().env("PATH", "/usr/bin:/bin").arg("--explain").arg(place.bench.path("bin/program"));
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("libwanted.so [missing]") && said.contains("rtld_loader.so takes no part"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_explained() {
     let place = Place::new();
     place.build("bin/static", &["-static", "-nostartfiles", "-Wl,-e,main"]);
