@@ -16,7 +16,7 @@ mod subject;
 mod world;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -61,7 +61,8 @@ pub struct Arguments {
 /// Explains. The exit code is 0 if all is found, 1 if something is missing, and 2 if there is nothing to explain.
 pub fn run(arguments: &Arguments) -> ExitCode {
     explain(arguments).unwrap_or_else(|error| {
-        eprintln!("replit-env: {error:#}");
+        // Nobody may be there to read it, as behind `2>&1 | head`.
+        let _ = writeln!(io::stderr(), "replit-env: {error:#}");
         ExitCode::from(2)
     })
 }

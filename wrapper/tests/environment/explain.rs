@@ -278,6 +278,20 @@ fn an_auditor_that_is_gone_finds_nothing() {
 }
 
 #[test]
+fn nobody_need_read_what_is_said() {
+    let bench = Bench::new();
+    let environment = bench.environment("env", &[] as &[&str]);
+    for (question, code) in [("--explain", 2), ("--doctor", 1)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(script(&environment));
+        command.arg(question).args((question == "--explain").then_some("sh"));
+        let status = command.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{question}: {status}");
+    }
+}
+
+#[test]
 fn what_cannot_be_explained() {
     let place = Place::new();
     place.build("bin/static", &["-static", "-nostartfiles", "-Wl,-e,main"]);
