@@ -23,10 +23,11 @@ pub const VARIABLES: [(&str, &str); 10] = [
 ];
 
 /// What people do with it: a title, and the commands.
-pub const EXAMPLES: [(&str, &str); 6] = [
+pub const EXAMPLES: [(&str, &str); 7] = [
     ("Run a program", "replit-env python3 main.py"),
     ("See what is missed and found", "replit-env --log info python3 main.py"),
     ("Keep it from other programs that make starts", "replit-env --no-inherit make"),
+    ("Say which libraries it comes to, and why one is missing", "replit-env --explain python3"),
     ("Find out what is wrong with the environment", "replit-env --doctor"),
     ("Set up this shell", "eval \"$(replit-env --print-env)\""),
     ("Set up this fish", "replit-env --print-env=fish | source"),

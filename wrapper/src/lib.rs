@@ -5,8 +5,8 @@
 //! each of its objects will find, with `hints` for libraries that nobody declares (`layout` writes its bytes). `script`
 //! turns it all into shell text (`sh/` holds the parts that never change; `fish` is for the one shell that is not like
 //! the others), `generate` writes the files. `print_env` prints what a script has set, `explain` says what comes of it,
-//! `doctor` what is wrong with it. `progress` shows who waits how far it is. `help`, `completions` and `man` are for
-//! readers, and `share` puts them where shells and man(1) look.
+//! `doctor` what is wrong with it (`first_line` reads scripts for both). `progress` shows who waits how far it is.
+//! `help`, `completions` and `man` are for readers, and `share` puts them where shells and man(1) look.
 #![deny(unsafe_code)]
 
 mod channels;
@@ -16,6 +16,7 @@ mod completions;
 mod declared;
 mod doctor;
 mod explain;
+mod first_line;
 mod fish;
 mod generate;
 mod help;

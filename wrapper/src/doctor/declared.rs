@@ -57,7 +57,8 @@ pub fn check(world: &World, report: &mut Report) {
     let usable = usable(world);
     let mut barren = Vec::new();
     for entry in &usable {
-        if check_entry(world, entry, report) == Content::Nothing {
+        // A package that is declared for its programs may have a directory of libraries with none in it.
+        if check_entry(world, entry, report) == Content::Nothing && !entry.starts_with(STORE) {
             barren.push(entry.clone());
         }
     }

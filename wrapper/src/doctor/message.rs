@@ -85,8 +85,8 @@ impl Finding {
                     .line(format!("chmod o-w {}", word(at)))
             }
             Self::AuditorUnprotected { path, store_path } => {
-                Message::new(Warning, format!("nothing keeps the auditor from garbage collection: {}", show(path)))
-                    .reason("When it is collected, every process that has it in LD_AUDIT prints an ERROR line.")
+                Message::new(Note, format!("nothing keeps the auditor from garbage collection: {}", show(path)))
+                    .reason("Nix keeps it while processes use it. Once it is collected, each that has it in LD_AUDIT prints an ERROR.")
                     .remedy("Install the environment in a profile, or keep it with a link of its own:")
                     .line(format!(r#"nix-store --realise {} --add-root "$HOME/.replit-env""#, word(store_path)))
             }

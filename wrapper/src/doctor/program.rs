@@ -39,12 +39,15 @@ pub fn check(world: &World, name: &OsStr, report: &mut Report) -> Option<PathBuf
 /// A program, or an interpreter of one, where so many scripts may still follow.
 fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
     let owned = path.to_owned();
-    if !world.is_executable(path) || world.is_directory(path) {
+    if !world.metadata(path).is_some_and(|metadata| metadata.is_file()) {
+        return report.find(Finding::ProgramUnknown { path: owned });
+    }
+    if !world.is_executable(path) {
         return report.find(Finding::ProgramNotExecutable { path: owned });
     }
     let loader = match ProgramFile::read(world, path) {
-        Some(ProgramFile::Script { interpreter, argument }) => {
-            return check_script(world, path, &interpreter, &argument, scripts, report);
+        Some(ProgramFile::Script { interpreter, named_to_env }) => {
+            return check_script(world, path, &interpreter, named_to_env, scripts, report);
         }
         Some(ProgramFile::Elf { loader }) => loader,
         Some(ProgramFile::Elf32) => return report.find(Finding::Program32 { path: owned }),
@@ -74,14 +77,20 @@ fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
     report.well_since(before, format!("program: {} is started by {}, glibc {glibc}", show(path), show(&loader)));
 }
 
-fn check_script(world: &World, path: &Path, interpreter: &Path, argument: &[u8], scripts: usize, report: &mut Report) {
+fn check_script(
+    world: &World,
+    path: &Path,
+    interpreter: &Path,
+    named_to_env: Option<OsString>,
+    scripts: usize,
+    report: &mut Report,
+) {
     if !world.exists(interpreter) {
         let (path, interpreter) = (path.to_owned(), interpreter.to_owned());
         return report.find(Finding::ScriptInterpreterMissing { path, interpreter });
     }
     // env(1) goes on to the program that the line is about.
-    let program = (interpreter.file_name() == Some(OsStr::new("env"))).then(|| named_to_env(argument)).flatten();
-    let next = match &program {
+    let next = match &named_to_env {
         None => interpreter.to_owned(),
         Some(name) => match world.program(name) {
             Some(next) => next,
@@ -92,13 +101,6 @@ fn check_script(world: &World, path: &Path, interpreter: &Path, argument: &[u8],
     if let Some(scripts) = scripts.checked_sub(1) {
         check_file(world, &next, scripts, report);
     }
-}
-
-/// The program that env(1) runs: the first word that is neither an option nor a variable. Without -S all is one word.
-fn named_to_env(argument: &[u8]) -> Option<OsString> {
-    let words = argument.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty());
-    let mut names = words.filter(|word| !word.starts_with(b"-") && !word.contains(&b'='));
-    names.next().map(|name| OsStr::from_bytes(name).into())
 }
 
 /// The N of the glibc 2.N that is in a directory.

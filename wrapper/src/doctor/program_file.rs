@@ -1,8 +1,8 @@
 //! What the kernel makes of a file that is executed. It may be of any machine.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use elf::segment::{ProgramHeader, SegmentTable};
 use rtld_loader::candidate::TARGET;
 
 use super::world::World;
+use crate::first_line::FirstLine;
 use crate::object_file::read_some;
 
 /// The bytes that are read: the kernel wants the program headers in the first page, and a script's first line, too.
@@ -22,8 +23,8 @@ const START: usize = 4096;
 /// A file to be executed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ProgramFile {
-    /// A script, with what its first line says.
-    Script { interpreter: PathBuf, argument: Vec<u8> },
+    /// A script, with what its first line says: the interpreter, and the program that env(1) goes on to.
+    Script { interpreter: PathBuf, named_to_env: Option<OsString> },
     /// An ELF program for this machine, with the ld.so that it asks for, if it asks for one.
     Elf { loader: Option<PathBuf> },
     /// An ELF program for this machine's 32-bit sibling.
@@ -46,13 +47,10 @@ impl ProgramFile {
     }
 }
 
-/// `#!INTERPRETER ARGUMENT`, with blanks wherever one likes.
 fn script(start: &[u8]) -> Option<ProgramFile> {
-    let line = start.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?.trim_ascii();
-    let end = line.iter().position(|byte| b" \t".contains(byte)).unwrap_or(line.len());
-    let (interpreter, argument) = line.split_at_checked(end)?;
-    let interpreter = (!interpreter.is_empty()).then(|| OsStr::from_bytes(interpreter).into())?;
-    Some(ProgramFile::Script { interpreter, argument: argument.trim_ascii().to_vec() })
+    let line = FirstLine::read(start)?;
+    let named_to_env = line.is_env().then(|| line.named_to_env()).flatten().map(OsString::from);
+    Some(ProgramFile::Script { interpreter: line.interpreter.into(), named_to_env })
 }
 
 fn elf(file: &File, start: &[u8]) -> Option<ProgramFile> {

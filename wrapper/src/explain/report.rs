@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
+use rtld_loader::family;
 use rtld_loader::outcome::Place;
 use rtld_loader::skip::Skip;
 use rtld_loader::views::{Look, Objects as _};
@@ -347,6 +348,9 @@ pub fn remedy(name: &[u8], miss: &Miss, world: &World) -> String {
         Reason::NotDeclared | Reason::NoneFits(Some(_)) if miss.message.ends_with(b")") => {
             let message = text(&miss.message);
             message.rsplit_once("; ").map_or(String::new(), |(_, remedy)| remedy.trim_end_matches(')').to_owned())
+        }
+        Reason::NotDeclared if family::contains(name.as_bytes()) => {
+            "mend the program's RUNPATH: it belongs to the program's own glibc, and is never declared".to_owned()
         }
         Reason::NotDeclared => format!(
             "declare the package that has it, in replit.nix or by --lib.\n    \

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use rtld_loader::candidate::{Kind, kind};
 
+use crate::first_line::FirstLine;
 use crate::object_file::ObjectFile;
 
 /// The most interpreters in a row that the kernel follows (`BINPRM_MAX_RECURSION` of fs/exec.c; execve(2)).
@@ -56,9 +57,9 @@ fn program(mut path: PathBuf) -> Result<Subject> {
     let given = path.clone();
     for _ in 0..=MOST_INTERPRETERS {
         let file = open(&path)?;
-        let mut line = Vec::new();
-        BufReader::new(file.take(FIRST_LINE)).read_until(b'\n', &mut line)?;
-        let Some(line) = line.strip_prefix(b"#!") else {
+        let mut start = Vec::new();
+        file.take(FIRST_LINE).read_to_end(&mut start)?;
+        let Some(line) = FirstLine::read(&start) else {
             check(&path)?;
             let script = (path != given).then_some(given);
             return Ok(Subject::Program(path, script));
@@ -76,15 +77,9 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("cannot open {shown}"))
 }
 
-/// What a first line names.
-fn interpreter(line: &[u8]) -> Option<PathBuf> {
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
-    let interpreter = Path::new(words.next()?);
-    if interpreter.file_name() != Some(OsStr::new("env")) {
-        return Some(interpreter.to_owned());
-    }
-    let is_option = |word: &&OsStr| word.as_bytes().starts_with(b"-") || word.as_bytes().contains(&b'=');
-    in_path(words.find(|word| !is_option(word))?)
+/// What a first line leads to.
+fn interpreter(line: FirstLine<'_>) -> Option<PathBuf> {
+    if line.is_env() { in_path(line.named_to_env()?) } else { Some(line.interpreter.into()) }
 }
 
 /// The executable of this name that execvp(3) would take.

@@ -61,7 +61,7 @@ const AUDITORS: [Case; 14] = [
     ("disabled", |machine| machine.set("REPLIT_RTLD_DISABLE", "1"), None, &["disabled"]),
 ];
 
-const DECLARED: [Case; 16] = [
+const DECLARED: [Case; 17] = [
     ("nothing", |machine| machine.unset("REPLIT_LD_LIBRARY_PATH"), None, &["nothing-declared"]),
     ("an empty entry", |machine| declare(machine, ":"), None, &["entry-empty"]),
     ("a relative entry", |machine| declare(machine, ":lib"), None, &["entry-relative"]),
@@ -109,11 +109,20 @@ const DECLARED: [Case; 16] = [
     (
         "no library at all",
         |machine| {
+            machine.file("/x/lib/python3/x.so", &object());
+            declare(machine, ":/x/lib");
+        },
+        None,
+        &["entries-barren", "entries-outside"],
+    ),
+    (
+        "a package of programs",
+        |machine| {
             machine.file("/nix/store/x/lib/python3/x.so", &object());
             declare(machine, ":/nix/store/x/lib");
         },
         None,
-        &["entries-barren"],
+        &[],
     ),
     ("twice", |machine| declare(machine, &format!(":{CAIRO}/")), None, &["entries-repeated"]),
     (
@@ -277,7 +286,7 @@ const PROGRAMS: [Case; 22] = [
     ("missing", |_| {}, Some("none"), &["program-missing"]),
     ("missing, by a path", |_| {}, Some("./tool"), &["program-missing"]),
     ("not executable", |machine| machine.mode("/bin/tool", 0o644), Some("tool"), &["program-not-executable"]),
-    ("a directory", |machine| machine.directory("/bin/x"), Some("/bin/x"), &["program-not-executable"]),
+    ("a directory", |machine| machine.directory("/bin/x"), Some("/bin/x"), &["program-unknown"]),
     ("neither", |machine| machine.program("/bin/x", b"echo"), Some("x"), &["program-unknown"]),
     ("static", |machine| machine.program("/bin/x", &static_object()), Some("x"), &["program-static"]),
     (
