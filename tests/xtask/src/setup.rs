@@ -1,9 +1,9 @@
 //! Installs what the chores need of Debian's packages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::step;
 
@@ -47,6 +47,16 @@ const TOOLS: &[&str] = &[
     "strace",
     "zsh",
 ];
+
+/// Certificates that Debian's programs trust.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Has Node.js, which brings certificates of its own, trust those of the machine, too.
+pub fn trusting(command: Cmd<'_>) -> Cmd<'_> {
+    const VARIABLE: &str = "NODE_EXTRA_CA_CERTS";
+    let is_ours_to_say = std::env::var_os(VARIABLE).is_none() && Path::new(CERTIFICATES).exists();
+    if is_ours_to_say { command.env(VARIABLE, CERTIFICATES) } else { command }
+}
 
 /// Installs what every chore needs.
 pub fn run(sh: &Shell) -> Result<()> {

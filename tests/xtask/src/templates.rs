@@ -7,7 +7,7 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::channels::TestBed;
 use crate::flake::Flake;
-use crate::{demo, step};
+use crate::{demo, setup, step};
 
 /// The templates, and how the program of each is run.
 const TEMPLATES: &[(&str, [&str; 2])] =
@@ -40,7 +40,7 @@ pub fn check(sh: &Shell, bed: &TestBed, flake: &Flake) -> Result<()> {
 
         if *name == "node" {
             let install = ["npm", "install", "--no-audit", "--no-fund"].map(OsString::from);
-            step::run("npm install in a project of it", develop(&install))?;
+            step::run("npm install in a project of it", setup::trusting(develop(&install)))?;
         }
         let in_view = demo::in_view(&channel, &program.map(str::to_owned))?;
         said(&format!("nix develop .#{name}"), develop(&in_view))?;

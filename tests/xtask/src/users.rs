@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::channels::TestBed;
 use crate::data::Release;
-use crate::{pip, step};
+use crate::{pip, setup, step};
 
 /// The directory of what is to be had.
 const SOURCES: &str = "tests/channels/users";
@@ -68,7 +68,8 @@ fn node_modules(sh: &Shell, bed: &TestBed) -> Result<()> {
         let node = node.join("bin/node");
         // The prebuilt ones are all that is wanted: nothing is to be compiled.
         let options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-        step::run("addons for Node.js", cmd!(sh, "{node} {npm} ci {options...} --prefix {directory}"))?;
+        let install = cmd!(sh, "{node} {npm} ci {options...} --prefix {directory}");
+        step::run("addons for Node.js", setup::trusting(install))?;
         Ok(())
     })
 }
