@@ -70,7 +70,7 @@ pub struct Doctor {
 /// Looks, and prints what was found.
 pub fn run(arguments: &Doctor) -> Result<ExitCode> {
     let Doctor { program, json, verbose, callers_auditors } = arguments;
-    let report = examine(&World::live(), program.as_deref(), callers_auditors.as_deref());
+    let report = examine(&World::live(roots::referrers), program.as_deref(), callers_auditors.as_deref());
     let stdout = io::stdout();
     let text = if *json {
         report.json()

@@ -12,8 +12,6 @@ use std::path::{Component, Path, PathBuf};
 
 use rtld_loader::views::{FileStart, HEADER, Look};
 
-use super::roots;
-
 /// The most links on the way to a file, as in Linux.
 const LINKS: usize = 40;
 
@@ -33,13 +31,13 @@ pub struct World {
 }
 
 impl World {
-    /// The machine that we run on.
-    pub fn live() -> Self {
+    /// The machine that we run on, and who knows its store.
+    pub fn live(referrers: fn(&Self, &Path) -> Option<Vec<PathBuf>>) -> Self {
         Self {
             variables: std::env::vars_os().collect(),
             root: "/".into(),
             working_directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
-            referrers: roots::referrers,
+            referrers,
         }
     }
 

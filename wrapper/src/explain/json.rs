@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::plan::{Edge, Reason};
+use super::edge::{Edge, Reason};
 use super::report::{Report, remedy, skip, tag, text};
 
 /// The report as an object of JSON.

@@ -1,9 +1,10 @@
 //! `replit-env --explain`: which libraries will be loaded, by which rule each is found, and why one is not.
 //!
-//! The process is planned as ld.so would build it up (`plan`), out of what files say (`objects`, `image`) and by the
-//! auditor's own decisions (`world`, `files`, `processor`). `subject` finds out what is asked about, `report` and `json`
-//! say what came of it, and `observe` runs the program instead and shows what happened.
+//! The process is planned as ld.so would build it up (`plan`), with an `edge` for each name, out of what files say
+//! (`objects`, `image`) and by the auditor's own decisions (`world`, `files`, `processor`). `subject` finds out what is
+//! asked about, `report` and `json` say what came of it, and `observe` runs the program instead and shows what happened.
 
+mod edge;
 mod files;
 mod image;
 mod json;

@@ -13,8 +13,8 @@ use rtld_loader::own_glibc::LIBC;
 use rtld_loader::path::PathBuf as LoaderPath;
 use rtld_loader::views::{self, SearchPaths};
 
+use super::edge::Edge;
 use super::image::{FileImage, Need};
-use super::plan::Edge;
 use crate::object_file::ObjectFile;
 
 /// The number of ld.so among the objects.

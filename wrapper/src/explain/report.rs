@@ -12,10 +12,11 @@ use rtld_loader::skip::Skip;
 use rtld_loader::views::{Look, Objects as _};
 use termtree::Tree;
 
+use super::edge::{Considered, Edge, Hit, Miss, Reason, Rule};
 use super::files::Seen;
 use super::objects::{LOADER, path_of};
-use super::plan::{Edge, Hit, LackingVersion, Miss, Reason, Rule};
-use super::world::{Considered, World};
+use super::plan::LackingVersion;
+use super::world::World;
 
 /// See [`styled`].
 pub const BOLD: Style = Style::new().bold();

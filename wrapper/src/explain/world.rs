@@ -24,6 +24,7 @@ use rtld_loader::search::Search;
 use rtld_loader::skip::Skip;
 use rtld_loader::tokens::has_token;
 
+use super::edge::Considered;
 use super::files::{Files, Seen};
 use super::image::FileImage;
 use super::objects::{Object, Objects, path_of};
@@ -32,15 +33,6 @@ use crate::script::AUDITOR;
 
 /// AT_PLATFORM of this machine.
 const PLATFORM: &[u8] = if cfg!(target_arch = "x86") { b"i686" } else { std::env::consts::ARCH.as_bytes() };
-
-/// A declared file that was looked at.
-#[derive(Clone, Debug)]
-pub struct Considered {
-    /// Its path.
-    pub path: Vec<u8>,
-    /// Why it is skipped, if it is.
-    pub verdict: Result<(), Skip>,
-}
 
 /// A planned process.
 pub struct World {

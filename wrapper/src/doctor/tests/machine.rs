@@ -151,7 +151,7 @@ pub fn foreign_object(class: u8, machine: u16) -> Vec<u8> {
 
 /// The ld.so of this test program.
 pub fn loader() -> PathBuf {
-    match ProgramFile::read(&World::live(), &std::env::current_exe().unwrap()) {
+    match ProgramFile::read(&World::live(|_, _| None), &std::env::current_exe().unwrap()) {
         Some(ProgramFile::Elf { loader: Some(loader) }) => loader,
         other => panic!("{other:?}"),
     }
