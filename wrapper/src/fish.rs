@@ -1,6 +1,7 @@
 //! fish, which is no POSIX shell: its commands that set variables, and its hook.
 
 use crate::declared::ListEntry;
+use crate::script::in_quotes;
 
 const HOOK: &str = include_str!("sh/hook.fish");
 
@@ -43,15 +44,7 @@ pub fn export(name: &str, value: &[u8]) -> Vec<u8> {
 
 /// A word of fish that stands for exactly these bytes.
 fn quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut word = vec![b'\''];
-    for &byte in bytes {
-        if matches!(byte, b'\'' | b'\\') {
-            word.push(b'\\');
-        }
-        word.push(byte);
-    }
-    word.push(b'\'');
-    word
+    in_quotes(bytes, &[(b'\'', br"\'"), (b'\\', br"\\")])
 }
 
 #[cfg(test)]

@@ -170,15 +170,16 @@ fn fill(text: &[u8], mark: &str, value: &[u8]) -> Vec<u8> {
 
 /// A word of the shell that stands for exactly these bytes.
 pub fn quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut word = vec![b'\''];
-    for &byte in bytes {
-        match byte {
-            b'\'' => word.extend(br"'\''"),
-            _ => word.push(byte),
-        }
-    }
-    word.push(b'\'');
-    word
+    in_quotes(bytes, &[(b'\'', br"'\''")])
+}
+
+/// Bytes between single quotes, where some of them have to be written in another way.
+pub fn in_quotes(bytes: &[u8], otherwise: &[(u8, &[u8])]) -> Vec<u8> {
+    let written = bytes.iter().flat_map(|byte| match otherwise.iter().find(|(known, _)| known == byte) {
+        Some((_, text)) => text,
+        None => std::slice::from_ref(byte),
+    });
+    [b'\''].iter().chain(written).chain(b"'").copied().collect()
 }
 
 #[cfg(test)]
