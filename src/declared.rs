@@ -18,6 +18,9 @@ pub enum Problem {
     Relative,
 }
 
+/// Why an entry is ignored once it is looked into: whoever is on this machine could put a library there.
+pub const WRITABLE: &[u8] = b"everybody can write to it";
+
 impl Problem {
     /// For the log.
     pub const fn text(self) -> &'static [u8] {

@@ -4,7 +4,6 @@
 //! `searching...`, `found dynamically: PATH`, `not found.` and `RTLD: la_version(N)` are each a line of their own.
 
 use crate::decimal::Decimal;
-use crate::declared::Problem;
 use crate::environment::Level;
 use crate::lookup::Witness;
 use crate::outcome::{Outcome, Pass, Place};
@@ -42,9 +41,9 @@ pub fn command_line<'a>(sink: &mut impl Sink, arguments: impl Iterator<Item = &'
 }
 
 /// An entry of REPLIT_LD_LIBRARY_PATH that is ignored.
-pub fn ignored(sink: &mut impl Sink, entry: &[u8], problem: Problem) {
+pub fn ignored(sink: &mut impl Sink, entry: &[u8], reason: &[u8]) {
     if sink.level() >= Level::Warn {
-        sink.write(&[b"REPLIT_LD_LIBRARY_PATH: ignored \"", entry, b"\": ", problem.text(), b"\n"]);
+        sink.write(&[b"REPLIT_LD_LIBRARY_PATH: ignored \"", entry, b"\": ", reason, b"\n"]);
     }
 }
 
@@ -132,6 +131,7 @@ impl<S: Sink> Witness for S {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declared::Problem;
     use crate::outcome::Unsure;
     use std::{string::String, vec::Vec};
 
@@ -151,7 +151,7 @@ mod tests {
         version(&mut sink, 2);
         declined(&mut sink);
         command_line(&mut sink, [b"python3".as_slice(), b"main.py"].into_iter());
-        ignored(&mut sink, b"lib", Problem::Relative);
+        ignored(&mut sink, b"lib", Problem::Relative.text());
         sink.missed(b"libx.so");
         sink.considered(b"/a/libx.so", Err(&Skip::NotElf));
         sink.considered(b"/b/libx.so", Ok(()));

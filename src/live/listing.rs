@@ -2,14 +2,14 @@
 
 use core::mem::MaybeUninit;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::index_file::Indices;
 use super::memory;
 use super::open::OPEN;
 use crate::catalogue::{ANY, Builder, Catalogue, Form};
-use crate::declared::{Entry, entries_from};
+use crate::declared::{Entry, WRITABLE, entries_from};
 use crate::environment::split_directory;
 use crate::index::{Directory, File};
 use crate::log;
@@ -19,8 +19,8 @@ use crate::path::PathBuf;
 const MEMORY: usize = 1 << 18;
 const MOST_MEMORY: usize = 1 << 26;
 
-/// Room for what getdents64(2) gives at once.
-pub type Buffer = [MaybeUninit<u8>; 3 << 13];
+/// Room for what getdents64(2) gives at once, in bytes: more than a thousand names.
+const ROOM: usize = 1 << 16;
 
 /// Reads the names in all declared directories, those that never change from the index. What cannot be listed stays a
 /// candidate for every name; what does not exist is none.
@@ -28,19 +28,18 @@ pub fn list(
     declared: &'static [u8],
     indices: Option<&Indices>,
     path: &mut PathBuf,
-    buffer: &mut Buffer,
     sink: &mut impl log::Sink,
 ) -> Catalogue<'static> {
     let index = indices.and_then(|indices| indices.declared(declared));
     let start = index.map_or(0, |index| index.declared().len().saturating_add(1));
-    let memory = if start < declared.len() { memory::map(MEMORY) } else { None };
-    let Some(mut builder) = memory.and_then(Builder::new) else {
+    let memory = if start < declared.len() { memory::map_with_room(MEMORY, ROOM) } else { None };
+    let Some((mut builder, room)) = memory.and_then(|(memory, room)| Some((Builder::new(memory)?, room))) else {
         return Catalogue::unlisted(declared, index);
     };
     for (entry, fit) in entries_from(declared, start) {
         builder.listed_before(entry.at);
         if let Err(problem) = fit {
-            log::ignored(sink, entry.path, problem);
+            log::ignored(sink, entry.path, problem.text());
             continue;
         }
         if path.set(&[entry.path]).is_none() {
@@ -52,7 +51,7 @@ pub fn list(
         let known = indices.and_then(|indices| Indexed::find(indices, entry.path));
         let added = match known {
             Some(indexed) => add_indexed(builder, entry, indexed),
-            None => add(builder, entry, path, buffer),
+            None => add(builder, entry, path, room, sink),
         };
         builder = match added {
             Ok(builder) => builder,
@@ -99,14 +98,25 @@ fn add(
     mut builder: Builder<'static>,
     entry: Entry<'_>,
     path: &mut PathBuf,
-    buffer: &mut Buffer,
+    room: &mut [MaybeUninit<u8>],
+    sink: &mut impl log::Sink,
 ) -> Result<Builder<'static>, Builder<'static>> {
     let flags = OPEN.union(OFlags::DIRECTORY);
+    let mut is_writable = |status: Result<Stat, Errno>| {
+        let is_writable = status.is_ok_and(|status| Mode::from_raw_mode(status.st_mode).contains(Mode::WOTH));
+        if is_writable {
+            log::ignored(sink, entry.path, WRITABLE);
+        }
+        is_writable
+    };
     let directory = match retry_on_intr(|| openat(CWD, path.as_c_str(), flags, Mode::empty())) {
+        Ok(directory) if is_writable(fstat(&directory)) => return Ok(builder),
         Ok(directory) => directory,
         Err(Errno::NOTDIR) => {
             return match split_directory(entry.path) {
-                Some((_, name @ [_, ..])) => insert(builder, entry, name, Form::File),
+                Some((_, name @ [_, ..])) if !is_writable(stat(path.as_c_str())) => {
+                    insert(builder, entry, name, Form::File)
+                }
                 _ => Ok(builder),
             };
         }
@@ -115,7 +125,7 @@ fn add(
         }
         Err(_) => return Ok(builder),
     };
-    let mut names = RawDir::new(&directory, buffer);
+    let mut names = RawDir::new(&directory, room);
     while let Some(next) = names.next() {
         let Ok(found) = next else {
             return insert(builder, entry, ANY, Form::InDirectory);

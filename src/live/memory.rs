@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+use core::mem::MaybeUninit;
 use core::{ptr, slice};
 
 use rustix::fd::BorrowedFd;
@@ -39,6 +40,15 @@ pub fn map<T: Plain>(count: usize) -> Option<&'static mut [T]> {
     Some(unsafe { slice::from_raw_parts_mut(memory.cast(), count) })
 }
 
+/// Zeroed memory and, behind it in the same mapping, room for the kernel to write to. `bytes` is a whole number of pages.
+/// `None` when the kernel has none.
+pub fn map_with_room(bytes: usize, room: usize) -> Option<(&'static mut [u8], &'static mut [MaybeUninit<u8>])> {
+    let (memory, room) = map::<u8>(bytes.checked_add(room)?)?.split_at_mut_checked(bytes)?;
+    // SAFETY: what may be uninitialised has the same layout, and nobody takes these for bytes again without knowing them.
+    let room = unsafe { slice::from_raw_parts_mut(room.as_mut_ptr().cast(), room.len()) };
+    Some((memory, room))
+}
+
 /// The bytes of a file, for good. `None` when the kernel refuses.
 ///
 /// # Safety
@@ -52,7 +62,7 @@ pub unsafe fn map_file(file: BorrowedFd<'_>, bytes: usize) -> Option<&'static [u
 }
 
 /// The same memory with room for `bytes`, perhaps elsewhere; as it was if the kernel has no more. It must be a whole
-/// mapping that [`map`] made, and not be known to anyone else: not even to a child that is forked meanwhile.
+/// mapping that [`map`] made, or the memory that [`map_with_room`] did, and not be known to anyone else: not even to a child that is forked meanwhile.
 pub fn grow(memory: &'static mut [u8], bytes: usize) -> &'static mut [u8] {
     let (old, len) = (memory.as_mut_ptr(), memory.len());
     // SAFETY: `memory` is the only reference to the mapping, and ends here.
@@ -83,5 +93,12 @@ mod tests {
         // More than any machine has.
         assert!(map::<u8>(usize::MAX / 2).is_none());
         assert_eq!(grow(memory, 1 << 60).len(), 1 << 22);
+        // What lies behind the memory stays where it is.
+        let (memory, room) = map_with_room(4096, 4096).unwrap();
+        memory.fill(7);
+        room.fill(MaybeUninit::new(8));
+        assert!(grow(memory, 1 << 22)[..4096].iter().all(|&byte| byte == 7));
+        // SAFETY: it has just been filled.
+        assert!(room.iter().all(|byte| unsafe { byte.assume_init() } == 8));
     }
 }

@@ -1,7 +1,6 @@
 //! This process: what is known of it, and what ld.so is answered.
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 
 use rustix::fs::{CWD, readlinkat_raw};
 
@@ -50,18 +49,12 @@ pub struct Buffers {
     answers: [PathBuf; 2],
     /// The path of this process's glibc.
     glibc: PathBuf,
-    listing: listing::Buffer,
 }
 
 impl Buffers {
     /// Zeros.
     pub const fn new() -> Self {
-        Self {
-            path: PathBuf::new(),
-            answers: [PathBuf::new(), PathBuf::new()],
-            glibc: PathBuf::new(),
-            listing: [MaybeUninit::zeroed(); size_of::<listing::Buffer>()],
-        }
+        Self { path: PathBuf::new(), answers: [PathBuf::new(), PathBuf::new()], glibc: PathBuf::new() }
     }
 }
 
@@ -437,7 +430,7 @@ impl World for Callback<'_> {
         let (process, buffers) = (&mut *self.process, &mut *self.buffers);
         if process.catalogue.get().is_none() {
             let (declared, indices) = (process.declared(), process.files.indices());
-            let catalogue = listing::list(declared, indices, &mut buffers.path, &mut buffers.listing, &mut process.log);
+            let catalogue = listing::list(declared, indices, &mut buffers.path, &mut process.log);
             process.catalogue.set(catalogue);
         }
         process.catalogue.get().is_some_and(|catalogue| catalogue.candidates(soname).next().is_some())

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -77,9 +76,8 @@ impl World {
             let real = program.path.canonicalize()?;
             indices.set_main(real.as_os_str().as_bytes());
         }
-        let mut buffer = Box::new([MaybeUninit::zeroed(); size_of::<listing::Buffer>()]);
         let declared = environment.declared;
-        let catalogue = listing::list(declared, Some(&indices), &mut path, &mut buffer, &mut Nobody);
+        let catalogue = listing::list(declared, Some(&indices), &mut path, &mut Nobody);
         Ok(Self {
             objects: Objects::new(program, loader),
             environment,

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -28,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("environment/hundred-kilobytes", hundred_kilobytes),
         Case::new("environment/many-entries", many_entries),
         Case::new("environment/odd-entries", odd_entries),
+        Case::new("environment/writable-entries", writable_entries),
         Case::new("environment/odd-bytes", odd_bytes),
         Case::new("environment/no-proc", no_proc).views(&[View::Nix]),
         Case::new("environment/disabled", disabled),
@@ -184,6 +186,30 @@ fn odd_entries(bed: &Bed) -> Result<()> {
     let slashes: Outcome = run.arg("libfound.so").env("REPLIT_LD_LIBRARY_PATH", with_slashes).audited()?;
     slashes.runs()?;
     ensure!(slashes.stdout.starts_with("declared "), "{slashes}");
+    Ok(())
+}
+
+/// Nothing comes from where everybody could put it.
+fn writable_entries(bed: &Bed) -> Result<()> {
+    let planted = bed.library("planted/libfound.so").says("planted").build()?;
+    let library = bed.library("declared/libfound.so").says("declared").build()?;
+    let run = bed.run(bed.program("main").build()?).arg("libfound.so");
+    let run = run.env("REPLIT_RTLD_LOG_LEVEL", "warn").env("REPLIT_RTLD_LOG_FILE", bed.path("log"));
+    run.plain()?.misses("libfound.so")?;
+    let directory = bed.path("planted");
+    // What others may not write to is as good as any; a sticky bit keeps nobody from putting something new there.
+    for (entry, mode, is_ignored) in
+        [(&directory, 0o775, false), (&directory, 0o777, true), (&directory, 0o1777, true), (&planted, 0o666, true)]
+    {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+        fs::set_permissions(entry, fs::Permissions::from_mode(mode))?;
+        let found = if is_ignored { line("declared", &library) } else { line("planted", &planted) };
+        run.clone().declare([entry, &bed.path("declared")]).audited()?.prints([found])?;
+        let complaint = format!("ignored \"{}\": everybody can write to it", entry.display());
+        let log = fs::read_to_string(bed.path("log")).unwrap_or_default();
+        ensure!(log.contains(&complaint) == is_ignored, "{mode:o}: {log}");
+        let _ = fs::remove_file(bed.path("log"));
+    }
     Ok(())
 }
 
