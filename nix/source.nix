@@ -15,6 +15,7 @@ lib.fileset.toSource {
     ../Cargo.lock
     ../Cargo.toml
     ../docs/rtld_loader.7
+    ../docs/security.md
     ../src
     ../tests/suite
     ../tests/xtask

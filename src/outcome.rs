@@ -44,6 +44,8 @@ pub enum Unsure {
     LoaderForgotten,
     /// `$ORIGIN` of an object that was opened by a relative path: the working directory may be another by now.
     RelativeOrigin,
+    /// `$ORIGIN` of the program: /proc/self/exe cannot be read, though ld.so may have read it before.
+    ProgramOrigin,
     /// ld.so.cache could not be read, or has been replaced since it was.
     Cache,
     /// No descriptor or no memory is left to look at files.
@@ -60,6 +62,7 @@ impl Unsure {
             Self::LoaderImage => b"the default directories of ld.so are not known",
             Self::LoaderForgotten => b"there are too many objects with an inherited RPATH",
             Self::RelativeOrigin => b"$ORIGIN is relative to a former working directory",
+            Self::ProgramOrigin => b"/proc/self/exe cannot be read",
             Self::Cache => b"ld.so.cache cannot be read, or has changed",
             Self::Exhausted => b"there are no file descriptors left, or there is no memory",
             Self::Glibc => b"it is not known where this process's glibc is",

@@ -126,7 +126,7 @@ pub trait Files {
     /// What tells a file from all others that exist at the same time: its device and inode. `None` if there is none.
     fn identity(&mut self, path: &CStr) -> Option<[i128; 2]>;
 
-    /// Whether the path is a directory.
+    /// Whether the path is a directory, or may be one where that cannot be known.
     fn is_directory(&mut self, path: &CStr) -> bool;
 
     /// What was remembered of a directory with [`Files::remember`].

@@ -134,7 +134,13 @@ impl Files for LiveFiles {
     }
 
     fn is_directory(&mut self, path: &CStr) -> bool {
-        stat(path).is_ok_and(|status| FileType::from_raw_mode(status.st_mode).is_dir())
+        match retry_on_intr(|| stat(path)) {
+            Ok(status) => FileType::from_raw_mode(status.st_mode).is_dir(),
+            // Nothing below such a path can be opened. After any other error, as from a sandbox, something may: ld.so opens
+            // files first and asks for their directory later.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP | Errno::NAMETOOLONG) => false,
+            Err(_) => true,
+        }
     }
 
     fn recall(&self, directory: &[u8]) -> Option<u32> {

@@ -1,6 +1,7 @@
 //! The objects of this process, as a lookup sees them.
 
 use rustix::fs::{CWD, readlinkat_raw};
+use rustix::io::Errno;
 
 use super::link_map::LoadedObject;
 use super::links::Links;
@@ -48,10 +49,15 @@ impl Objects for LiveObjects<'_> {
             };
         }
         let start = into.len();
-        let readlink = |room: &mut [u8]| {
-            let len = readlinkat_raw(CWD, c"/proc/self/exe", &mut *room).ok()?;
+        let mut is_unknown = false;
+        let readlink = |room: &mut [u8]| match readlinkat_raw(CWD, c"/proc/self/exe", &mut *room) {
             // A target that fills the room was cut short.
-            (len < room.len()).then_some(len)
+            Ok(len) => (len < room.len()).then_some(len),
+            Err(error) => {
+                // Without /proc ld.so has none, either. But what a sandbox refuses now, ld.so may have had before.
+                is_unknown = !matches!(error, Errno::NOENT | Errno::NOTDIR);
+                None
+            }
         };
         if into.push_with(readlink).is_some()
             && let Some(program) = into.as_bytes().get(start..)
@@ -63,6 +69,9 @@ impl Objects for LiveObjects<'_> {
             return Ok(Some(()));
         }
         into.truncate(start);
+        if is_unknown {
+            return Err(Unsure::ProgramOrigin);
+        }
         let slashes = self.origin_path.iter().rev().take_while(|&&byte| byte == b'/').count();
         let directory = self.origin_path.get(..self.origin_path.len().saturating_sub(slashes)).unwrap_or_default();
         Ok((!self.origin_path.is_empty()).then(|| into.push(or_root(directory))).flatten())

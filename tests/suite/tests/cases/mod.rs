@@ -18,6 +18,7 @@ mod file;
 mod found;
 mod glibc;
 mod hints;
+mod hostile_calls;
 mod hygiene;
 mod index;
 mod index_declared;
@@ -151,6 +152,7 @@ pub fn all() -> Vec<Case> {
         logging::cases(),
         log_files::cases(),
         hygiene::cases(),
+        hostile_calls::cases(),
         costs::cases(),
         index::cases(),
         index_search::cases(),

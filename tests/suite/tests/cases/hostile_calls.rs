@@ -1,0 +1,177 @@
+//! The system calls that the auditor makes: no others than docs/security.md says, and the process gets by without each of them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use suite::bed::Bed;
+use suite::manifest::View;
+use suite::outcome::Outcome;
+use suite::run::Run;
+
+use super::Case;
+use super::index::{index, with_index};
+use super::machine::cache_of;
+use super::versions::{NEVER, needing};
+
+/// Where the calls are listed.
+const SECURITY: &str = include_str!("../../../../docs/security.md");
+
+/// As many names as do not fit into the memory that is taken first for what is declared.
+const MANY: usize = 6_000;
+/// What a call may fail with: EPERM, as sandboxes say, EIO, ENOMEM, EMFILE.
+const ERRORS: [u32; 4] = [1, 5, 12, 24];
+
+/// What is opened, but for the one that is declared: ld.so's own, what nobody has, what does not fit, and what does not matter.
+const OTHERS: [&str; 4] = ["libtwin.so", "libnowhere.so", "libunfit.so", "libm.so.6"];
+const FOUND: &str = "libfound.so";
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("hostile/seccomp-kills", kills),
+        Case::new("hostile/seccomp-fails", fails),
+        Case::new("hostile/system-calls-at-the-start", at_the_start).tool("strace"),
+    ]
+}
+
+/// The calls that are listed.
+fn listed() -> Result<Vec<&'static str>> {
+    let section = SECURITY.split("\n## ").find_map(|section| section.strip_prefix("System calls\n"));
+    let rows = section.context("docs/security.md has no section of that name")?.lines();
+    let calls = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+    Ok(calls.collect())
+}
+
+/// The situations in which calls are made, each with what is opened in it.
+struct Situations<'b> {
+    bed: &'b Bed<'b>,
+    run: Run<'b>,
+    index: PathBuf,
+}
+
+impl<'b> Situations<'b> {
+    fn new(bed: &'b Bed<'b>) -> Result<Self> {
+        bed.library("store/own/libtwin.so").says("own").build()?;
+        bed.library("declared/libfound.so").says("declared").build()?;
+        bed.library("declared/libtwin.so").says("declared").build()?;
+        needing(bed, "declared/libunfit.so", "unfit", "libc.so.6", NEVER)?;
+        let source = include_str!("../../fixtures/seccomp.c");
+        let main = bed.program("store/bin/main").source(source).runpath("$ORIGIN/../own").build()?;
+        let run = bed.run(main).declare([bed.path("declared")]);
+        Ok(Situations { bed, run, index: index(bed)? })
+    }
+
+    /// A start under a rule.
+    fn start(&self, run: &Run<'b>, rule: &[&str]) -> Run<'b> {
+        run.clone().args(rule).args(OTHERS).arg(FOUND)
+    }
+
+    fn all(&self) -> Result<Vec<Run<'b>>> {
+        let audited = self.run.with_auditor();
+        Ok(vec![audited.clone(), with_index(&self.run, &self.index), self.logged(&audited)])
+    }
+
+    /// More is declared than there is memory for at first.
+    fn large(&self) -> Result<Run<'b>> {
+        for number in 0..MANY {
+            self.bed.file(format!("many/lib{number:040}.so"), "")?;
+        }
+        Ok(self.run.with_auditor().declare([self.bed.path("many"), self.bed.path("declared")]))
+    }
+
+    fn logged(&self, run: &Run<'b>) -> Run<'b> {
+        run.clone().env("REPLIT_RTLD_LOG_LEVEL", "3").env("REPLIT_RTLD_LOG_FILE", self.bed.path("log.%p"))
+    }
+}
+
+/// A call that is not listed kills the process; and each that is listed is made, so it would kill the process otherwise.
+fn kills(bed: &Bed) -> Result<()> {
+    let calls = listed()?;
+    let situations = Situations::new(bed)?;
+    let mut runs = situations.all()?;
+    runs.push(situations.large()?);
+    let mut touched = String::new();
+    if bed.view != View::Direct {
+        // The cache changes, and is read again.
+        let (cache, _) = cache_of(bed, "/cached", "new")?;
+        touched = format!("{}=", cache.display());
+        runs.push(runs[0].clone().bind(cache, &bed.channel.cache));
+    }
+    let start = |run: &Run, rule: &[&str]| {
+        let run = situations.start(run, rule);
+        if touched.is_empty() { run.audited() } else { run.arg(&touched).arg("libunfit.so").audited() }
+    };
+    let plain = situations.start(&situations.run, &["any", "-"]).plain()?;
+    ensure!(plain.runs()?.stdout.contains("libfound.so: libfound.so: cannot open"), "{plain}");
+    let mut kept = Vec::new();
+    for run in &runs {
+        let free = start(run, &["any", "-"])?;
+        ensure!(free.runs()?.stdout.contains("libfound.so: declared\n"), "{free}");
+        start(run, &["only", &calls.join(",")])?.equals(&free)?;
+        kept.push(free);
+    }
+    for &call in &calls {
+        if call == "munmap" && touched.is_empty() {
+            continue;
+        }
+        let others: Vec<&str> = calls.iter().copied().filter(|other| *other != call).collect();
+        let outcomes: Vec<Outcome> =
+            runs.iter().map(|run| start(run, &["only", &others.join(",")])).collect::<Result<_>>()?;
+        let is_made = outcomes.iter().zip(&kept).any(|(outcome, free)| outcome.status != free.status);
+        ensure!(is_made, "no situation has a call of {call}");
+    }
+    Ok(())
+}
+
+/// A call that fails makes a library be missing at most, as it is without us.
+fn fails(bed: &Bed) -> Result<()> {
+    let situations = Situations::new(bed)?;
+    let plain = situations.start(&situations.run, &["any", "-"]).plain()?;
+    let each = listed()?;
+    let mut runs: Vec<(Run, &[&str])> = situations.all()?.into_iter().map(|run| (run, each.as_slice())).collect();
+    runs.push((situations.large()?, &["mmap", "mremap", "getdents64"]));
+    for (run, calls) in runs {
+        let free = situations.start(&run, &["any", "-"]).plain()?;
+        ensure!(free.runs()?.stdout.contains("libfound.so: declared\n"), "{free}");
+        for call in calls {
+            for error in ERRORS {
+                let failed = situations.start(&run, &["fail", call, &error.to_string()]).plain()?;
+                is_as_without(&failed, &plain, &free).with_context(|| format!("{call} fails with {error}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Each library is what it is without us; or it is missing there, and is still, or is found.
+fn is_as_without(failed: &Outcome, plain: &Outcome, free: &Outcome) -> Result<()> {
+    // Who wants a log is told that there is none.
+    let quiet = failed.stderr.is_empty() || failed.stderr.starts_with("rtld_loader: cannot write the log ");
+    ensure!(quiet && failed.status == plain.status, "{failed}");
+    ensure!(failed.stdout.lines().count() == plain.stdout.lines().count(), "{failed}");
+    for (line, (plain, free)) in failed.stdout.lines().zip(plain.stdout.lines().zip(free.stdout.lines())) {
+        const MISSING: &str = ": cannot open shared object file: No such file or directory";
+        let is_missing = plain.ends_with(MISSING);
+        ensure!(
+            line == plain || is_missing && (line == free || line.ends_with(MISSING)),
+            "{line}\ninstead of {plain}\nor {free}\n{failed}"
+        );
+    }
+    Ok(())
+}
+
+/// Before the program runs there is no other call, either.
+fn at_the_start(bed: &Bed) -> Result<()> {
+    let calls: BTreeSet<&str> = listed()?.into_iter().collect();
+    let situations = Situations::new(bed)?;
+    let made = |run: &Run<'_>| -> Result<BTreeSet<String>> {
+        let calls = situations.start(run, &["any", "-"]).traced()?.calls;
+        Ok(calls.iter().filter_map(|call| Some(call.split_once('(')?.0.to_string())).collect())
+    };
+    let plain = made(&situations.run)?;
+    for run in situations.all()? {
+        let more: Vec<String> = made(&run)?.difference(&plain).cloned().collect();
+        ensure!(!more.is_empty() && more.iter().all(|call| calls.contains(call.as_str())), "{more:?}");
+    }
+    Ok(())
+}
