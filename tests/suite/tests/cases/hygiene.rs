@@ -13,7 +13,6 @@ pub fn cases() -> Vec<Case> {
         Case::new("guest/traced-objects", traced_objects),
         Case::new("guest/namespace", namespace).since((2, 35)),
         Case::new("guest/threads-and-forks", threads_and_forks),
-        Case::new("guest/reload", reload),
         // The machine's libgcc asks a static program's glibc for _dl_find_object. nixpkgs' compiler has no libc.a.
         Case::new("guest/static-child", static_child).since((2, 35)).views(&[View::Nix, View::Distribution]),
         Case::new("guest/child-of-another-glibc", child_of_another_glibc),
@@ -115,16 +114,6 @@ fn threads_and_forks(bed: &Bed) -> Result<()> {
     let run = bed.run(main).args(names).declare([bed.path("declared")]);
     run.plain()?.prints(["failures"])?;
     run.audited()?.prints(["none"])?;
-    Ok(())
-}
-
-/// Two thousand times opened and closed: nothing grows.
-fn reload(bed: &Bed) -> Result<()> {
-    bed.library("declared/libfound.so").says("declared").build()?;
-    let main = bed.program("main").source(include_str!("../../fixtures/reload.c")).build()?;
-    let run = bed.run(main).arg("libfound.so").declare([bed.path("declared")]);
-    run.plain()?.misses("libfound.so")?;
-    run.audited()?.prints(["0 0"])?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod file;
 mod found;
 mod glibc;
 mod hints;
+mod hostile;
 mod hostile_calls;
 mod hygiene;
 mod index;
@@ -152,6 +153,7 @@ pub fn all() -> Vec<Case> {
         logging::cases(),
         log_files::cases(),
         hygiene::cases(),
+        hostile::cases(),
         hostile_calls::cases(),
         costs::cases(),
         index::cases(),
