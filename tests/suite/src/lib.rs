@@ -20,6 +20,7 @@ pub mod process;
 pub mod run;
 pub mod server;
 pub mod starts;
+pub mod sweep;
 pub mod trace;
 pub mod turns;
 pub mod ways;

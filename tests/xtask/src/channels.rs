@@ -22,7 +22,7 @@ const NODEJS: &str = "users/nodejs.txt";
 pub enum Set {
     /// Those that tests need.
     Tests,
-    /// The bench's programs, too.
+    /// Those of the bench and of the sweep, too.
     Bench,
 }
 

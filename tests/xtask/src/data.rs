@@ -20,7 +20,7 @@ pub struct Data {
     pub attributes: BTreeMap<String, Attribute>,
     /// Packages that share the store path of the one that they are listed under.
     pub merged: BTreeMap<String, Vec<String>>,
-    /// What the bench has besides.
+    /// What the bench and the sweep have besides.
     pub bench: Bench,
     /// Links to add to a package.
     pub links: BTreeMap<String, BTreeMap<String, String>>,
@@ -90,7 +90,7 @@ impl Attribute {
     }
 }
 
-/// Packages for the bench alone.
+/// Packages for the bench and the sweep alone.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bench {
@@ -115,14 +115,14 @@ impl Data {
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// The same with the bench's packages among the others.
+    /// The same with those packages among the others.
     pub fn with_bench(mut self) -> Self {
         self.attributes.extend(self.bench.attributes.clone());
         self.merged.extend(self.bench.merged.clone());
         self
     }
 
-    /// Whether this package is there for the bench alone.
+    /// Whether this package is there for the bench and the sweep alone.
     pub fn is_for_bench(&self, attribute: &str) -> bool {
         self.bench.attributes.contains_key(attribute)
     }

@@ -1,4 +1,5 @@
-//! Writes what the bench measured into docs/performance.md, and the plot beside it.
+//! Writes what the bench measured into docs/performance.md, with the plot beside it, and what the sweep came to into
+//! docs/reliability.md.
 
 use std::thread;
 
@@ -17,6 +18,21 @@ const PLOT: &str = "docs/performance.svg";
 /// What is between them is written here.
 const MARKS: (&str, &str) = ("<!-- Written by `cargo xtask bench --docs`: -->\n", "<!-- Up to here. -->\n");
 
+/// The page of the sweep, and its marks: other figures stand there, too.
+const SWEEP_PAGE: &str = "docs/reliability.md";
+const SWEEP_MARKS: (&str, &str) =
+    ("<!-- Written by `cargo xtask sweep --docs`: -->\n", "<!-- Up to here: the sweep. -->\n");
+
+/// Puts the table of the sweep into its page.
+pub fn sweep(sh: &Shell, table: &str) -> Result<()> {
+    let date = cmd!(sh, "date --utc +%F").quiet().read()?;
+    let text = format!("\nOn {date}, {}.\n\n{table}\n", machine(sh)?);
+    let page = replaced(&sh.read_file(SWEEP_PAGE)?, SWEEP_MARKS, &text);
+    sh.write_file(SWEEP_PAGE, page.with_context(|| format!("{SWEEP_PAGE} has no marks"))?)?;
+    step::say(&format!("Written: {SWEEP_PAGE}"));
+    Ok(())
+}
+
 /// Puts the figures of some channels, newest first, into the page.
 pub fn write(sh: &Shell, measured: &[(&Channel, Vec<Starts>)]) -> Result<()> {
     let title = |channel: &Channel| format!("{}, glibc {}", channel.name, channel.glibc);
@@ -28,16 +44,16 @@ pub fn write(sh: &Shell, measured: &[(&Channel, Vec<Starts>)]) -> Result<()> {
     for (channel, all) in measured {
         text += &format!("\n### {}\n\n{}\n\n{}\n", title(channel), starts::table(all), bounds::table(all).0);
     }
-    sh.write_file(PAGE, replaced(&sh.read_file(PAGE)?, &text).with_context(|| format!("{PAGE} has no marks"))?)?;
+    sh.write_file(PAGE, replaced(&sh.read_file(PAGE)?, MARKS, &text).with_context(|| format!("{PAGE} has no marks"))?)?;
     step::say(&format!("Written: {PAGE}, {PLOT}"));
     Ok(())
 }
 
 /// The page with another text between the marks.
-fn replaced(page: &str, text: &str) -> Option<String> {
-    let (before, rest) = page.split_once(MARKS.0)?;
-    let (_, after) = rest.split_once(MARKS.1)?;
-    Some([before, MARKS.0, text, "\n", MARKS.1, after].concat())
+fn replaced(page: &str, marks: (&str, &str), text: &str) -> Option<String> {
+    let (before, rest) = page.split_once(marks.0)?;
+    let (_, after) = rest.split_once(marks.1)?;
+    Some([before, marks.0, text, "\n", marks.1, after].concat())
 }
 
 /// The class of this machine: nothing that tells it from others of its kind.
@@ -66,10 +82,16 @@ mod tests {
     #[test]
     fn only_what_is_between_the_marks_is_replaced() {
         let page = format!("# Title\n{}old\n{}## End\n", MARKS.0, MARKS.1);
-        let new = replaced(&page, "new\n").unwrap();
+        let new = replaced(&page, MARKS, "new\n").unwrap();
         assert_eq!(new, format!("# Title\n{}new\n\n{}## End\n", MARKS.0, MARKS.1));
-        assert_eq!(replaced(&new, "new\n"), Some(new));
-        assert_eq!(replaced("# Title\n", ""), None);
+        assert_eq!(replaced(&new, MARKS, "new\n"), Some(new));
+        assert_eq!(replaced("# Title\n", MARKS, ""), None);
+    }
+
+    #[test]
+    fn the_sweeps_page_has_its_marks() {
+        let page = include_str!("../../../docs/reliability.md");
+        assert!(replaced(page, SWEEP_MARKS, "").is_some());
     }
 
     #[test]

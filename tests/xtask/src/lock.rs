@@ -23,7 +23,7 @@ pub struct Lock {
     nodejs: Nodejs,
     /// By attribute: outputs, the default one first.
     attributes: BTreeMap<String, Vec<BTreeMap<String, String>>>,
-    /// Those of the attributes that are for the bench.
+    /// Those of the attributes that are for the bench and the sweep.
     bench: Vec<String>,
     /// Store paths by name: those that the attributes lead to.
     packages: BTreeMap<String, Package>,

@@ -23,6 +23,7 @@ mod pip;
 mod plot;
 mod setup;
 mod step;
+mod sweep;
 mod templates;
 mod test;
 mod tree;
@@ -66,6 +67,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Sets everything up and shows which Python can draw text with which cairo, in three ways side by side.
     Matrix,
+    /// Sets everything up and runs every program of the machine and of the channels without and with the auditor.
+    Sweep(sweep::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +101,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Test(arguments) => test::run(&sh, &arguments)?,
         Chore::Bench(arguments) => bench::run(&sh, &arguments)?,
         Chore::Matrix => matrix::run(&sh)?,
+        Chore::Sweep(arguments) => sweep::run(&sh, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -56,6 +56,45 @@ pub fn say(line: &str) {
     // Without a terminal `println` of indicatif is silent.
     if BARS.is_hidden() || BARS.println(line).is_err() {
         eprintln!("{line}");
+    }
+}
+
+/// How far work is that has many parts, done on several threads.
+pub struct Counter {
+    title: String,
+    bar: ProgressBar,
+    started: Instant,
+    last_sign: Mutex<Instant>,
+}
+
+impl Counter {
+    /// Shows that nothing of `parts` is done yet.
+    pub fn start(title: &str, parts: usize) -> Self {
+        let style =
+            ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix} [{elapsed}, {eta} to go] {wide_msg:.dim}");
+        let style = style.expect("is valid");
+        let bar = BARS.add(ProgressBar::new(parts as u64).with_style(style).with_prefix(title.to_owned()));
+        if bar.is_hidden() {
+            eprintln!("  {title}: {parts} …");
+        }
+        Self { title: title.to_owned(), bar, started: Instant::now(), last_sign: Mutex::new(Instant::now()) }
+    }
+
+    /// One more part is done.
+    pub fn advance(&self, part: &str) {
+        self.bar.set_message(part.to_owned());
+        self.bar.inc(1);
+        let mut last_sign = self.last_sign.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.bar.is_hidden() && last_sign.elapsed() > SIGN_OF_LIFE {
+            eprintln!("    {}: {} of {}", self.title, self.bar.position(), self.bar.length().unwrap_or_default());
+            *last_sign = Instant::now();
+        }
+    }
+
+    /// All is done.
+    pub fn end(self) {
+        self.bar.finish_and_clear();
+        say(&format!("✓ {} ({:.1} s)", self.title, self.started.elapsed().as_secs_f32()));
     }
 }
 

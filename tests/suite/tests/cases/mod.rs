@@ -43,6 +43,7 @@ mod refusal;
 mod requesters;
 mod secure;
 mod static_tls;
+mod sweep;
 mod users;
 mod users_machine;
 mod versions;
@@ -173,6 +174,7 @@ pub fn all() -> Vec<Case> {
         users::cases(),
         users_machine::cases(),
         matrix::cases(),
+        sweep::cases(),
     ];
     themes.into_iter().flatten().collect()
 }
