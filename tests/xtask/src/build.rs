@@ -1,11 +1,11 @@
 //! Builds the auditor and the host program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::step;
+use crate::{crates, step};
 
 /// What makes a shared object of the library that ld.so takes into any process.
 const LINK: &[&str] = &[
@@ -31,9 +31,19 @@ const LINK: &[&str] = &[
 
 /// Leaves rtld_loader.so and replit-env-cli in `out`.
 pub fn run(sh: &Shell, out: &Path) -> Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| sh.current_dir().join("target"), Into::into);
-    step::run("build rtld_loader.so", auditor(sh, &target, &[]))?;
+    in_place(sh, &target(sh), out)
+}
+
+/// Where cargo compiles.
+fn target(sh: &Shell) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| sh.current_dir().join("target"), PathBuf::from)
+}
+
+/// The same, compiling in `target`.
+pub fn in_place(sh: &Shell, target: &Path, out: &Path) -> Result<()> {
+    step::run("build rtld_loader.so", auditor(sh, target, &[]))?;
     let cli = cmd!(sh, "cargo build --release --package replit-env-cli --target-dir {target}");
+    let cli = cli.arg("--config").arg(without_places(sh, target)?);
     step::run("build replit-env-cli", cli.quiet())?;
     sh.create_dir(out)?;
     for (from, to) in [("librtld_loader.so", "rtld_loader.so"), ("replit-env-cli", "replit-env-cli")] {
@@ -52,6 +62,31 @@ pub fn auditor<'a>(sh: &'a Shell, target: &Path, flags: &[&str]) -> Cmd<'a> {
         .args(flags)
         .args(link)
         .quiet()
+}
+
+/// Directories of this machine, and what the compiler writes in their place: the helper's panics name the sources of its
+/// crates. (The auditor has no panics, and cargo names what is in the tree from there.)
+fn places(sh: &Shell, target: &Path) -> Result<[(PathBuf, &'static str); 2]> {
+    Ok([(crates::home(sh)?.join("registry/src"), "crates"), (target.to_owned(), "target")])
+}
+
+/// What tells cargo so.
+fn without_places(sh: &Shell, target: &Path) -> Result<String> {
+    let flags = places(sh, target)?.map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()));
+    Ok(format!("build.rustflags={}", toml::Value::from(flags.to_vec())))
+}
+
+/// Fails if what was left in `out` names such a directory. `cargo xtask reproduce` sees more, but builds twice.
+pub fn check_places(sh: &Shell, out: &Path) -> Result<()> {
+    for file in sh.read_dir(out)? {
+        let content = std::fs::read(&file)?;
+        let content = String::from_utf8_lossy(&content);
+        for (place, _) in places(sh, &target(sh))? {
+            let is_named = content.contains(&*place.to_string_lossy());
+            ensure!(!is_named, "{} names {}", file.display(), place.display());
+        }
+    }
+    Ok(())
 }
 
 /// Puts a file in the place of another, which processes may be running with.

@@ -65,6 +65,20 @@ fn machine(sh: &Shell) -> Result<String> {
     Ok(format!("{cpu}, {cores} cores, Linux {}", kernel.join(".")))
 }
 
+/// Puts the hashes of two builds into docs/reliability.md.
+pub fn hashes(sh: &Shell, text: &str) -> Result<()> {
+    let page = replaced(&sh.read_file(HASHES.0)?, HASHES.1, text);
+    sh.write_file(HASHES.0, page.with_context(|| format!("{} has no marks", HASHES.0))?)?;
+    step::say(&format!("Written: {}", HASHES.0));
+    Ok(())
+}
+
+/// Where they are, beside other figures.
+const HASHES: (&str, (&str, &str)) = (
+    "docs/reliability.md",
+    ("<!-- Written by `cargo xtask reproduce --docs`: -->\n", "<!-- Up to here: the hashes. -->\n"),
+);
+
 /// The processor's family, as /proc/cpuinfo has it on x86_64.
 fn cpu(text: &str) -> Option<String> {
     let field = |name: &str| {
@@ -99,5 +113,11 @@ mod tests {
         let text = "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R) Processor\n";
         assert_eq!(cpu(text).as_deref(), Some("Intel(R) Xeon(R) Processor (family 6, model 143)"));
         assert_eq!(cpu("processor : 0\n"), None);
+    }
+
+    #[test]
+    fn there_is_a_place_for_the_hashes() {
+        let page = include_str!("../../../docs/reliability.md");
+        assert!(replaced(page, HASHES.1, "").is_some());
     }
 }

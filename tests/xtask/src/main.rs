@@ -21,6 +21,7 @@ mod panics;
 mod pins;
 mod pip;
 mod plot;
+mod reproduce;
 mod setup;
 mod step;
 mod sweep;
@@ -69,6 +70,8 @@ enum Chore {
     Matrix,
     /// Sets everything up and runs every program of the machine and of the channels without and with the auditor.
     Sweep(sweep::Arguments),
+    /// Builds twice, in places that differ in all that must not count, compares, and prints the hashes.
+    Reproduce(reproduce::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -102,6 +105,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Bench(arguments) => bench::run(&sh, &arguments)?,
         Chore::Matrix => matrix::run(&sh)?,
         Chore::Sweep(arguments) => sweep::run(&sh, &arguments)?,
+        Chore::Reproduce(arguments) => reproduce::run(&sh, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

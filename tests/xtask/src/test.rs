@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
-use crate::{channels, format, image, manifest, panics, setup, step, templates, users};
+use crate::{build, channels, format, image, manifest, panics, setup, step, templates, users};
 
 /// What to test.
 #[derive(clap::Args)]
@@ -48,6 +48,7 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     if runs(Part::Integration) {
         users::make(sh, &bed)?;
         let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
+        build::check_places(sh, &sh.current_dir().join("target/dist"))?;
         integration(sh, &manifest, &arguments.harness)?;
     }
     Ok(())
