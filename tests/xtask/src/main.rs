@@ -8,6 +8,7 @@ mod crates;
 mod data;
 mod deb;
 mod demo;
+mod deny;
 mod docs;
 mod flake;
 mod format;
@@ -22,6 +23,7 @@ mod pins;
 mod pip;
 mod plot;
 mod reproduce;
+mod sbom;
 mod setup;
 mod step;
 mod sweep;
@@ -70,8 +72,12 @@ enum Chore {
     Matrix,
     /// Sets everything up and runs every program of the machine and of the channels without and with the auditor.
     Sweep(sweep::Arguments),
+    /// Holds the crates to deny.toml, with cargo-deny: licences, versions, origins, and what is known against them.
+    Deny(deny::Arguments),
     /// Builds twice, in places that differ in all that must not count, compares, and prints the hashes.
     Reproduce(reproduce::Arguments),
+    /// Writes the SBOM: what is linked into rtld_loader.so and replit-env-cli, as CycloneDX.
+    Sbom(sbom::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -105,7 +111,9 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Bench(arguments) => bench::run(&sh, &arguments)?,
         Chore::Matrix => matrix::run(&sh)?,
         Chore::Sweep(arguments) => sweep::run(&sh, &arguments)?,
+        Chore::Deny(arguments) => deny::run(&sh, &arguments)?,
         Chore::Reproduce(arguments) => reproduce::run(&sh, &arguments)?,
+        Chore::Sbom(arguments) => sbom::run(&sh, &called_from, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }
