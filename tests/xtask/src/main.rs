@@ -31,6 +31,8 @@ mod templates;
 mod test;
 mod tree;
 mod users;
+#[cfg(test)]
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
