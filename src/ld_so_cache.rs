@@ -16,13 +16,14 @@ const MAGIC_OLD: &[u8] = b"ld.so-1.7.0";
 const HEADER_OLD: usize = 16;
 const ENTRY_OLD: usize = 12;
 
-/// The flags of a library that this architecture may load (`_DL_CACHE_DEFAULT_ID`): FLAG_ELF_LIBC6 and the ABI's.
-const FLAGS: u32 = if cfg!(target_arch = "x86_64") {
-    0x303
+/// The flags of a library that this architecture may load (`_dl_cache_check_flags`): FLAG_ELF_LIBC6 and the ABI's, or where
+/// no ABI has a flag also FLAG_ELF alone, which is that of a library without need of a libc.
+const FLAGS: &[u32] = if cfg!(target_arch = "x86_64") {
+    &[0x303]
 } else if cfg!(target_arch = "aarch64") {
-    0xa03
+    &[0xa03]
 } else {
-    0x003
+    &[0x003, 0x001]
 };
 
 /// The paths of a soname, in the cache's order. Damage ends the list.
@@ -43,7 +44,7 @@ pub fn paths<'c>(cache: &'c [u8], soname: &'c [u8]) -> impl Iterator<Item = &'c 
     }
     let named = (first..).take_while(move |nth| order(*nth) == Some(Ordering::Equal)).filter_map(entry);
     named.filter_map(move |entry| {
-        if number(entry, 0)? != FLAGS {
+        if !FLAGS.contains(&number(entry, 0)?) {
             return None;
         }
         CStr::from_bytes_until_nul(string(entry, 8)?).ok()
@@ -125,6 +126,9 @@ pub(crate) mod tests {
     use super::*;
     use std::vec::Vec;
 
+    /// The flags of a library for this kind of process.
+    const OWN: u32 = FLAGS[0];
+
     /// A cache with a header and entries of this many bytes, whose offsets count from its start or from its strings.
     fn cache(magic: &[u8], [header, size]: [usize; 2], from_strings: bool, entries: &[(u32, &str, &str)]) -> Vec<u8> {
         let mut bytes = magic.to_vec();
@@ -147,7 +151,7 @@ pub(crate) mod tests {
 
     /// A cache for this kind of object, whose names are sorted: the largest comes first.
     pub(crate) fn of(entries: &[(&str, &str)]) -> Vec<u8> {
-        let entries: Vec<_> = entries.iter().map(|(name, path)| (FLAGS, *name, *path)).collect();
+        let entries: Vec<_> = entries.iter().map(|(name, path)| (OWN, *name, *path)).collect();
         new(&entries)
     }
 
@@ -166,12 +170,12 @@ pub(crate) mod tests {
     #[test]
     fn by_name_and_kind_in_each_format() {
         let entries = [
-            (FLAGS, "libzz.so.1", "/lib/libzz.so.1"),
-            (FLAGS, "libz.so.10", "/lib/libz.so.10"),
-            (FLAGS, "libz.so.1", "/lib/v3/libz.so.1"),
-            (0x1, "libz.so.1", "/lib32/libz.so.1"),
-            (FLAGS, "libz.so.1", "/lib/libz.so.1"),
-            (FLAGS, "liba.so.1", "/lib/liba.so.1"),
+            (OWN, "libzz.so.1", "/lib/libzz.so.1"),
+            (OWN, "libz.so.10", "/lib/libz.so.10"),
+            (OWN, "libz.so.1", "/lib/v3/libz.so.1"),
+            (0x803, "libz.so.1", "/lib32/libz.so.1"),
+            (OWN, "libz.so.1", "/lib/libz.so.1"),
+            (OWN, "liba.so.1", "/lib/liba.so.1"),
         ];
         let mut both = old(&[]);
         both.resize(both.len().next_multiple_of(8), 0);
@@ -201,7 +205,7 @@ pub(crate) mod tests {
 
     #[test]
     fn damage_is_the_end_of_the_list() {
-        for whole in [new, old].map(|make| make(&[(FLAGS, "libb.so", "/libb.so"), (FLAGS, "liba.so", "/liba.so")])) {
+        for whole in [new, old].map(|make| make(&[(OWN, "libb.so", "/libb.so"), (OWN, "liba.so", "/liba.so")])) {
             for len in 0..whole.len() {
                 assert!(found(&whole[..len], "liba.so").is_empty(), "{len}");
             }

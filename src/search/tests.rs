@@ -81,12 +81,16 @@ fn tokens_are_those_of_the_object() {
         ("$ORIGIN/../lib", "/app/../lib/libx.so"),
         ("/x/${LIB}", "/x/lib/libx.so"),
         ("/x/$PLATFORM/y", "/x/x86_64/y/libx.so"),
-        ("/x/$PLATFORM/y", "/x/haswell/y/libx.so"),
         ("/a:/b//:/c", "/b/libx.so"),
         ("/a:/", "/libx.so"),
     ] {
         let mut files = MadeUpFiles::with_libraries(&[path]);
         assert_eq!(find(vec![runpath(list)], &mut files, ""), found(Place::Runpath, path), "{list}");
+    }
+    for platform in OTHER_PLATFORMS {
+        let path = std::format!("/x/{}/y/libx.so", platform.escape_ascii());
+        let mut files = MadeUpFiles::with_libraries(&[&path]);
+        assert_eq!(find(vec![runpath("/x/$PLATFORM/y")], &mut files, ""), found(Place::Runpath, &path));
     }
     let no_origin = Object { origin: None, ..runpath("$ORIGIN/x:/y") };
     let mut files = MadeUpFiles::with_libraries(&["/x/libx.so", "/y/libx.so"]);
@@ -103,7 +107,14 @@ fn an_empty_element_is_the_working_directory_and_an_empty_list_is_nothing() {
 
 #[test]
 fn anything_in_a_subdirectory_for_processors_counts() {
-    for subdirectory in ["glibc-hwcaps/x86-64-v3", "tls/haswell", "x86_64"] {
+    let subdirectories: &[&str] = if cfg!(target_arch = "x86_64") {
+        &["glibc-hwcaps/x86-64-v3", "tls/haswell", "x86_64"]
+    } else if cfg!(target_arch = "x86") {
+        &["tls/i686", "sse2", "i586"]
+    } else {
+        &["tls/aarch64", "atomics", "aarch64"]
+    };
+    for subdirectory in subdirectories {
         let path = std::format!("/r/{subdirectory}/libx.so");
         let mut files = MadeUpFiles::with_libraries(&[&path]);
         assert_eq!(find(vec![runpath("/r")], &mut files, ""), found(Place::Runpath, &path));

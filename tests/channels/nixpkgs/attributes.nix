@@ -76,6 +76,7 @@ packages
         {
           x86_64-linux = "X86_64_UNKNOWN_LINUX_GNU";
           aarch64-linux = "AARCH64_UNKNOWN_LINUX_GNU";
+          i686-linux = "I686_UNKNOWN_LINUX_GNU";
         }
         .${system};
     };

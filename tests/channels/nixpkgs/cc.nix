@@ -1,5 +1,5 @@
 /**
-  The channel's C compiler: the machine's gcc with the channel's headers, start files, libraries and ld.so.
+  The channel's C compiler: the gcc that this machine has for it, with the channel's headers, start files, libraries and ld.so.
 
   # Inputs
   `lock` and `pkgs`.
@@ -15,7 +15,7 @@ in
 pkgs.runCommandLocal "cc-${lock.channel}"
   {
     inherit dynamicLinker;
-    inherit (lock) triplet;
+    inherit (lock) triplet compiler;
     libc = glibc.out;
     dev = glibc.dev;
     libgcc = gcc-unwrapped.lib;
@@ -29,8 +29,8 @@ pkgs.runCommandLocal "cc-${lock.channel}"
   }
   ''
     mkdir -p $out/bin
-    headers=$(gcc -print-file-name=include)
-    for name in headers triplet dynamicLinker libc dev libgcc out; do
+    headers=$($compiler -print-file-name=include)
+    for name in headers compiler triplet dynamicLinker libc dev libgcc out; do
       script=''${script//@$name@/''${!name}}
     done
     printf %s "$script" >$out/bin/cc

@@ -42,11 +42,11 @@ pkgs.writeText "channel-${lock.channel}.json" (
       bash = "${pkgs.bash}";
       curl = "${pkgs.curl.bin}";
       dnsutils = "${pkgs.dnsutils}";
-      nodejs = "${pkgs.nodejs}";
       openssl = "${pkgs.openssl.bin}";
       redis = "${pkgs.redis}";
       ruby = "${pkgs.ruby}";
     }
+    // lib.optionalAttrs (lock.nodejs != null) { nodejs = "${pkgs.nodejs}"; }
     // lib.genAttrs lock.bench (name: "${pkgs.${name}}");
     fonts = "${pkgs.dejavu_fonts}/share/fonts";
     gems = "${pkgs.gems}";

@@ -30,6 +30,7 @@ let
     inherit concatMap elem filter;
 
     optionals = condition: list: if condition then list else [ ];
+    optionalAttrs = condition: set: if condition then set else { };
 
     genAttrs =
       names: f:

@@ -10,14 +10,21 @@ use goblin::elf::program_header::{PT_DYNAMIC, PT_GNU_STACK, PT_LOAD};
 
 /// What the program header of a segment that does not count says.
 const PT_NULL: u32 = 0;
-/// The size of an entry of a dynamic section, of the 64-bit class.
-const DYN: usize = 16;
-/// The size of a program header, and the offsets of `e_phoff` and of the number of program headers in the ELF header,
-/// of the 64-bit class.
-const PROGRAM_HEADER: usize = 56;
-const E_PHOFF: usize = 32;
-/// The offset of the number of section headers, and of the index of that of their names behind it.
-const E_SHNUM: usize = 60;
+
+/// What depends on the class of a file.
+struct Layout {
+    /// The size of a word: of an offset, of a tag, of a value.
+    word: usize,
+    /// The size of a program header.
+    program_header: usize,
+    /// Where the ELF header says where they are.
+    e_phoff: usize,
+    /// The number of section headers; behind it is the index of that of their names.
+    e_shnum: usize,
+}
+
+const CLASS32: Layout = Layout { word: 4, program_header: 32, e_phoff: 28, e_shnum: 48 };
+const CLASS64: Layout = Layout { word: 8, program_header: 56, e_phoff: 32, e_shnum: 60 };
 
 /// Where the fields of the version tables are (elf.h), in bytes from the start of their entry.
 pub mod field {
@@ -52,6 +59,7 @@ pub mod field {
 /// A library that is being damaged. Offsets are in the file.
 pub struct Damage {
     bytes: Vec<u8>,
+    layout: &'static Layout,
     /// The first entry of the needed versions (DT_VERNEED).
     pub needs: usize,
     /// The first entry of the defined versions (DT_VERDEF).
@@ -68,7 +76,8 @@ impl Damage {
         let info = &elf.dynamic.as_ref().context("there is no dynamic section")?.info;
         let (needs, definitions, strings) = (info.verneed as usize, info.verdef as usize, info.strtab);
         ensure!(needs > 0 && definitions > 0, "{} has not both tables of versions", library.display());
-        Ok(Damage { needs, definitions, strings, bytes })
+        let layout = if elf.is_64 { &CLASS64 } else { &CLASS32 };
+        Ok(Damage { needs, definitions, strings, layout, bytes })
     }
 
     /// The first version that is needed of the first library.
@@ -124,7 +133,7 @@ impl Damage {
         let segment = elf.program_headers.iter().find(|header| header.p_type == PT_DYNAMIC);
         let entries = &elf.dynamic.as_ref().context("there is no dynamic section")?.dyns;
         let at = entries.iter().position(|entry| entry.d_tag == tag).context("there is no such entry")?;
-        Ok(segment.context("there is no dynamic segment")?.p_offset as usize + at * DYN + size_of::<u64>())
+        Ok(segment.context("there is no dynamic segment")?.p_offset as usize + (2 * at + 1) * self.layout.word)
     }
 
     /// Names the first library that is needed, and of which versions are needed first, in another place of the string
@@ -149,16 +158,18 @@ impl Damage {
     /// Lets the second library that is needed be the first once more.
     pub fn needs_first_twice(&mut self) -> Result<()> {
         let first = self.entry(DT_NEEDED)?;
-        ensure!(self.number(first + size_of::<u64>()) == DT_NEEDED as u32, "the second one does not follow");
+        let word = self.layout.word;
+        ensure!(self.number(first + word) == DT_NEEDED as u32, "the second one does not follow");
         let name = self.number(first);
-        self.set(first + DYN, name);
+        self.set(first + 2 * word, name);
         Ok(())
     }
 
     /// Lets the first entry of the dynamic section with this tag not count.
     pub fn without_entry(&mut self, tag: u64) -> Result<()> {
-        let at = self.entry(tag)? - size_of::<u64>();
-        self.bytes[at..at + size_of::<u64>()].copy_from_slice(&DT_DEBUG.to_le_bytes());
+        let word = self.layout.word;
+        let at = self.entry(tag)? - word;
+        self.bytes[at..at + word].copy_from_slice(&DT_DEBUG.to_le_bytes()[..word]);
         Ok(())
     }
 
@@ -179,8 +190,9 @@ impl Damage {
         let elf = Elf::parse(&self.bytes)?;
         let (start, kinds) = (elf.header.e_phoff as usize, elf.program_headers);
         for (at, header) in kinds.iter().enumerate().filter(|(_, header)| header.p_type == kind) {
-            assert_eq!(self.number(start + at * PROGRAM_HEADER), header.p_type);
-            self.set(start + at * PROGRAM_HEADER, PT_NULL);
+            let at = start + at * self.layout.program_header;
+            assert_eq!(self.number(at), header.p_type);
+            self.set(at, PT_NULL);
         }
         Ok(())
     }
@@ -211,19 +223,20 @@ impl Damage {
     pub fn without_section_headers(&mut self) -> Result<()> {
         let header = Elf::parse(&self.bytes)?.header;
         self.bytes.truncate(header.e_shoff as usize);
-        self.bytes[E_SHNUM..E_SHNUM + 4].fill(0);
+        let at = self.layout.e_shnum;
+        self.bytes[at..at + 4].fill(0);
         Ok(())
     }
 
     /// Moves the program headers to the end of the file. There is nothing wrong with that.
     pub fn program_headers_last(&mut self) -> Result<()> {
         let header = Elf::parse(&self.bytes)?.header;
-        let (start, len) = (header.e_phoff as usize, usize::from(header.e_phnum) * PROGRAM_HEADER);
+        let (start, len) = (header.e_phoff as usize, usize::from(header.e_phnum) * self.layout.program_header);
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
         let end = self.bytes.len();
         self.bytes.extend_from_within(start..start + len);
         self.bytes[start..start + len].fill(0xff);
-        self.set(E_PHOFF, u32::try_from(end)?);
+        self.set(self.layout.e_phoff, u32::try_from(end)?);
         Ok(())
     }
 

@@ -14,6 +14,10 @@ pub struct Manifest {
     pub auditor: PathBuf,
     /// The helper program that generates environments.
     pub replit_env_cli: PathBuf,
+    /// Whether an emulator runs the channels' programs: it is seen in the place of their system calls, and of the kernel's
+    /// say over them.
+    #[serde(default)]
+    pub emulated: bool,
     /// Programs of the machine, by name. What the machine lacks is not named.
     #[serde(default)]
     pub tools: BTreeMap<String, PathBuf>,
@@ -105,6 +109,21 @@ impl Manifest {
 }
 
 impl Channel {
+    /// Whether this machine's own programs are of the same kind as its.
+    pub fn is_of_this_machine(&self) -> bool {
+        self.system == format!("{}-linux", std::env::consts::ARCH)
+    }
+
+    /// The class of its objects (`e_ident[EI_CLASS]`): 1 for 32 bits, 2 for 64.
+    pub fn class(&self) -> u8 {
+        if self.system.starts_with("i686-") { 1 } else { 2 }
+    }
+
+    /// The class of others.
+    pub fn other_class(&self) -> u8 {
+        3 - self.class()
+    }
+
     /// The version of its glibc, to be compared.
     pub fn version(&self) -> (u32, u32) {
         let mut parts = self.glibc.split('.').map(|part| part.parse().unwrap_or(0));

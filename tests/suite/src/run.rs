@@ -234,7 +234,8 @@ impl<'b> Run<'b> {
                     words.extend(["--proc", "/proc"].map(OsString::from));
                 }
                 if self.default_directories {
-                    words.extend(bind(&bed.channel.glibc_lib, Path::new("/lib/x86_64-linux-gnu")));
+                    let first = bed.channel.default_directories.first().context("ld.so has default directories")?;
+                    words.extend(bind(&bed.channel.glibc_lib, first));
                 }
                 words.extend(bind(&bed.manifest.auditor, &bed.manifest.auditor));
                 words.extend(["--bind".into(), bed.root().into(), bed.root().into()]);

@@ -39,17 +39,26 @@ pub struct Download {
     pub sha256: String,
 }
 
+/// What to download from.
+pub struct Source<'a> {
+    /// The mirror's address.
+    pub mirror: &'a str,
+    /// The release.
+    pub release: &'a Release,
+    /// As Debian names it.
+    pub architecture: &'a str,
+}
+
 /// Downloads `packages` and what they depend on, but for `left_out`.
 pub fn download(
     sh: &Shell,
     state: &Path,
-    mirror: &str,
-    release: &Release,
+    source: &Source,
     packages: &[String],
     left_out: &[String],
 ) -> Result<Vec<Download>> {
-    let name = &release.name;
-    configure(sh, state, mirror, name, left_out)?;
+    let name = &source.release.name;
+    configure(sh, state, source, left_out)?;
     let _config = sh.push_env("APT_CONFIG", state.join("apt.conf"));
     step::run(&format!("{name}: package index"), cmd!(sh, "apt-get --quiet --error-on=any update"))?;
 
@@ -75,7 +84,8 @@ pub fn download(
 }
 
 /// Writes a configuration for apt that shares nothing with the system's but the way to the mirror.
-fn configure(sh: &Shell, state: &Path, mirror: &str, release: &str, left_out: &[String]) -> Result<()> {
+fn configure(sh: &Shell, state: &Path, source: &Source, left_out: &[String]) -> Result<()> {
+    let Source { mirror, release: Release { name: release, .. }, architecture } = source;
     for directory in ["lists/partial", "cache/archives/partial", "empty/partial"] {
         sh.create_dir(state.join(directory))?;
     }
@@ -100,6 +110,8 @@ Dir::Etc::sourceparts "/dev/null";
 Dir::State "{state}";
 Dir::State::status "{state}/status";
 Dir::Cache "{state}/cache";
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
 APT::Sandbox::User "root";
 APT::Keep-Downloaded-Packages "true";
 Acquire::Languages "none";

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use xshell::{Shell, cmd};
 
-use crate::data::{Architecture, Data, Release};
+use crate::data::{Data, Release};
 use crate::deb::Deb;
 use crate::lock::{Lock, Toolchain};
+use crate::machine::Machine;
 use crate::nix::Nix;
 use crate::pip::{self, Wheel};
 use crate::{apt, step};
@@ -28,8 +29,10 @@ pub enum Set {
 
 /// Where the test bed is.
 pub struct TestBed {
-    /// target/testbed
+    /// target/testbed, or one in it for another machine.
     pub directory: PathBuf,
+    /// What its programs run on.
+    pub machine: &'static Machine,
     set: Set,
     /// The releases, newest first.
     pub channels: Vec<Release>,
@@ -55,8 +58,8 @@ pub struct Channel {
 /// Store paths with programs.
 #[derive(Deserialize)]
 pub struct Programs {
-    /// Node.js.
-    pub nodejs: PathBuf,
+    /// Node.js, where it is to be had.
+    pub nodejs: Option<PathBuf>,
 }
 
 impl TestBed {
@@ -92,40 +95,45 @@ impl TestBed {
 
     /// The Nix of the test bed.
     pub fn nix(&self, sh: &Shell) -> Result<Nix> {
-        Nix::new(sh, &self.directory.join("nix"), &self.toolchain)
+        Nix::new(sh, &self.directory.join("nix"), &self.toolchain, self.machine)
     }
 }
 
-/// Makes what is missing of the channels.
+/// Makes what is missing of this machine's channels.
 pub fn make(sh: &Shell, set: Set) -> Result<TestBed> {
+    make_for(sh, Machine::host()?, set)
+}
+
+/// Makes what is missing of the channels for a machine.
+pub fn make_for(sh: &Shell, machine: &'static Machine, set: Set) -> Result<TestBed> {
+    machine.prepare(sh)?;
+    machine.prepare_to_run(sh)?;
     let started = Instant::now();
     let sources = sh.current_dir().join("tests/channels");
     let data = Data::read(&sources.join("channels.toml"))?;
     let data = if set == Set::Bench { data.with_bench() } else { data };
+    let directory = sh.current_dir().join("target/testbed");
     let bed = TestBed {
-        directory: sh.current_dir().join("target/testbed"),
+        directory: if machine.is_host() { directory } else { directory.join(machine.system) },
+        machine,
         set,
-        channels: data.releases.clone(),
+        channels: data.releases.iter().filter(|release| release.is_for(machine)).cloned().collect(),
         toolchain: toolchain(sh)?,
     };
     let nix = bed.nix(sh)?;
-    let dpkg = cmd!(sh, "dpkg --print-architecture").quiet().read()?;
-    let architecture = data.architectures.get(&dpkg).with_context(|| format!("channels.toml does not know {dpkg}"))?;
-
     let stamp = stamp(sh, &sources, &bed.toolchain)?;
     let is_stale = |release: &&Release| {
         // The link is dangling when its store path was collected.
         !bed.description(&release.name).exists() || sh.read_file(bed.stamp(&release.name)).ok().as_ref() != Some(&stamp)
     };
-    let stale: Vec<&Release> = data.releases.iter().filter(is_stale).collect();
+    let stale: Vec<&Release> = bed.channels.iter().filter(is_stale).collect();
     if stale.is_empty() {
         return Ok(bed);
     }
     let mirror = apt::mirror(sh)?;
     step::say(&format!("Channels from {mirror}, in {}", bed.directory.display()));
-    let nodejs = pip::download(sh, &sources.join(NODEJS), &bed.directory.join("nodejs"))?;
-    nix.add(sh, "Node.js into the store", std::slice::from_ref(&nodejs.file))?;
-    let maker = Maker { bed: &bed, data: &data, root: sh.current_dir(), architecture, nix, mirror, nodejs, stamp };
+    let nodejs = if machine.is_host() { Some(nodejs(sh, &bed, &nix, &sources)?) } else { None };
+    let maker = Maker { bed: &bed, data: &data, root: sh.current_dir(), nix, mirror, nodejs, stamp };
     std::thread::scope(|scope| {
         let one = |release| {
             let maker = &maker;
@@ -138,15 +146,21 @@ pub fn make(sh: &Shell, set: Set) -> Result<TestBed> {
     Ok(bed)
 }
 
+/// The wheel of Node.js, in the store.
+fn nodejs(sh: &Shell, bed: &TestBed, nix: &Nix, sources: &Path) -> Result<Wheel> {
+    let wheel = pip::download(sh, &sources.join(NODEJS), &bed.directory.join("nodejs"))?;
+    nix.add(sh, "Node.js into the store", std::slice::from_ref(&wheel.file))?;
+    Ok(wheel)
+}
+
 /// What it takes to make a channel.
 struct Maker<'a> {
     bed: &'a TestBed,
     data: &'a Data,
     root: PathBuf,
-    architecture: &'a Architecture,
     nix: Nix,
     mirror: String,
-    nodejs: Wheel,
+    nodejs: Option<Wheel>,
     stamp: String,
 }
 
@@ -165,8 +179,10 @@ impl Maker<'_> {
         // Both sets have most packages in common.
         let apt = self.bed.directory.join(name).join("apt");
         let left_out = &self.data.left_out.packages;
-        let downloads = apt::download(sh, &apt, &self.mirror, release, &self.data.wanted(), left_out)?;
-        let read = |download| Deb::read(download, &self.architecture.triplet);
+        let machine = self.bed.machine;
+        let source = apt::Source { mirror: &self.mirror, release, architecture: machine.debian };
+        let downloads = apt::download(sh, &apt, &source, &self.data.wanted(), left_out)?;
+        let read = |download| Deb::read(download, machine.triplet);
         let debs = downloads.into_iter().map(read).collect::<Result<Vec<_>>>()?;
 
         let nixpkgs = self.bed.nixpkgs(name);
@@ -175,7 +191,7 @@ impl Maker<'_> {
         for file in sh.read_dir(self.root.join("tests/channels/nixpkgs"))? {
             sh.copy_file(file, &nixpkgs)?;
         }
-        let lock = Lock::new(self.data, release, self.architecture, &self.bed.toolchain, &self.nodejs, &debs)?;
+        let lock = Lock::new(self.data, release, machine, &self.bed.toolchain, self.nodejs.as_ref(), &debs)?;
         sh.write_file(nixpkgs.join("lock.json"), serde_json::to_vec_pretty(&lock)?)?;
 
         // Under the names that they have in the store.

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::machine::Machine;
+
 /// The whole file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,8 +16,6 @@ pub struct Data {
     pub releases: Vec<Release>,
     /// What Debian's ld.so believes in.
     pub ld_so: LdSo,
-    /// By the name that dpkg gives to an architecture.
-    pub architectures: BTreeMap<String, Architecture>,
     /// nixpkgs' name of a package, and what it is in Debian; names may end in `*` here and in `merged`.
     pub attributes: BTreeMap<String, Attribute>,
     /// Packages that share the store path of the one that they are listed under.
@@ -36,9 +36,17 @@ pub struct Release {
     pub name: String,
     /// The version of its glibc.
     pub glibc: String,
+    /// The machines that it has no channel for, as Debian names them.
+    #[serde(default)]
+    pub without: Vec<String>,
 }
 
 impl Release {
+    /// Whether it makes a channel for this machine.
+    pub fn is_for(&self, machine: &Machine) -> bool {
+        !self.without.iter().any(|name| name == machine.debian)
+    }
+
     /// The second number of its glibc's version.
     pub fn minor(&self) -> u32 {
         minor(&self.glibc)
@@ -56,18 +64,8 @@ pub fn minor(version: &str) -> u32 {
 pub struct LdSo {
     /// The cache's path.
     pub cache: String,
-    /// In the order of search, with `{triplet}` for the architecture's.
+    /// In the order of search, with `{triplet}` for the machine's.
     pub default_directories: Vec<String>,
-}
-
-/// An architecture's names.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Architecture {
-    /// Debian's directory of libraries.
-    pub triplet: String,
-    /// The file name of ld.so.
-    pub interpreter: String,
 }
 
 /// The Debian packages of an attribute.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::data::{Architecture, Data, Release, is_meant};
+use crate::data::{Data, Release, is_meant};
 use crate::deb::Deb;
+use crate::machine::Machine;
 use crate::pip::Wheel;
 
 /// The content of lock.json.
@@ -15,12 +16,15 @@ use crate::pip::Wheel;
 pub struct Lock {
     channel: String,
     glibc: String,
-    triplet: String,
-    interpreter: String,
+    triplet: &'static str,
+    interpreter: &'static str,
+    /// The machine's compiler for it, below /usr/bin.
+    compiler: String,
     cache: String,
     default_directories: Vec<String>,
     toolchain: Toolchain,
-    nodejs: Nodejs,
+    /// Node.js comes for this machine alone.
+    nodejs: Option<Nodejs>,
     /// By attribute: outputs, the default one first.
     attributes: BTreeMap<String, Vec<BTreeMap<String, String>>>,
     /// Those of the attributes that are for the bench and the sweep.
@@ -65,9 +69,9 @@ impl Lock {
     pub fn new(
         data: &Data,
         release: &Release,
-        architecture: &Architecture,
+        machine: &Machine,
         toolchain: &Toolchain,
-        nodejs: &Wheel,
+        nodejs: Option<&Wheel>,
         debs: &[Deb],
     ) -> Result<Self> {
         let mut attributes = BTreeMap::new();
@@ -103,16 +107,17 @@ impl Lock {
             ensure!(is_stated, "{} has glibc {}, not {}", release.name, libc.version, release.glibc);
         }
         let bench = attributes.keys().filter(|attribute| data.is_for_bench(attribute)).cloned().collect();
-        let directory = |pattern: &String| pattern.replace("{triplet}", &architecture.triplet);
+        let directory = |pattern: &String| pattern.replace("{triplet}", machine.triplet);
         Ok(Self {
             channel: release.name.clone(),
             glibc: release.glibc.clone(),
-            triplet: architecture.triplet.clone(),
-            interpreter: architecture.interpreter.clone(),
+            triplet: machine.triplet,
+            interpreter: machine.interpreter,
+            compiler: machine.compiler(),
             cache: data.ld_so.cache.clone(),
             default_directories: data.ld_so.default_directories.iter().map(directory).collect(),
             toolchain: toolchain.clone(),
-            nodejs: Nodejs::new(nodejs),
+            nodejs: nodejs.map(Nodejs::new),
             attributes,
             bench,
             packages,
@@ -187,7 +192,6 @@ mod tests {
             r#"
             releases = []
             ld_so = {{ cache = "/cache", default_directories = ["/lib/{{triplet}}"] }}
-            architectures = {{}}
             attributes.a = "{package}"
             merged.b = ["b-part"]
             bench = {{ attributes.bench = "b", merged = {{}} }}
@@ -199,11 +203,10 @@ mod tests {
     }
 
     fn lock_of(debs: &[Deb], data: Data) -> Result<Lock> {
-        let release = Release { name: "release".to_owned(), glibc: "2.0".to_owned() };
-        let architecture = Architecture { triplet: "t".to_owned(), interpreter: "ld.so".to_owned() };
+        let release = Release { name: "release".to_owned(), glibc: "2.0".to_owned(), without: Vec::new() };
         let toolchain = Toolchain { path: String::new(), version: String::new() };
         let nodejs = Wheel { file: "nodejs-1-any.whl".into(), version: "1".to_owned(), sha256: String::new() };
-        Lock::new(&data, &release, &architecture, &toolchain, &nodejs, debs)
+        Lock::new(&data, &release, Machine::named("i686-linux")?, &toolchain, Some(&nodejs), debs)
     }
 
     #[test]
@@ -229,7 +232,7 @@ mod tests {
         assert_eq!(lock.packages["b"].debs.len(), 2);
         assert!(lock.packages["b"].needs.iter().eq(["c"]));
         assert_eq!(lock.packages["b"].links, ["bin/b=b1"]);
-        assert_eq!(lock.default_directories, ["/lib/t"]);
+        assert_eq!(lock.default_directories, ["/lib/i386-linux-gnu"]);
     }
 
     #[test]

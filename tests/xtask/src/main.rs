@@ -15,6 +15,7 @@ mod format;
 mod image;
 mod indexing;
 mod lock;
+mod machine;
 mod manifest;
 mod matrix;
 mod nix;
@@ -34,12 +35,14 @@ mod users;
 #[cfg(test)]
 mod workflows;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xshell::Shell;
+
+use machine::Machine;
 
 #[derive(Parser)]
 #[command(about = "The project's chores", bin_name = "cargo xtask")]
@@ -51,13 +54,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Chore {
     /// Builds rtld_loader.so and replit-env-cli.
-    Build {
-        /// Where to leave them.
-        #[arg(long, default_value = "target/dist")]
-        out: PathBuf,
-    },
+    Build(build::Arguments),
     /// Makes the channels of the test bed, and the manifest that names them.
-    Channels,
+    Channels {
+        /// The machine that they are for, as Rust names it; unless it is this one.
+        #[arg(long)]
+        target: Option<String>,
+    },
     /// Formats the Rust and the Nix files.
     Format,
     /// Sets everything up and runs a program through `nix run .#replit-env`, after a run without it.
@@ -99,12 +102,13 @@ fn run(chore: Chore) -> Result<ExitCode> {
     let called_from = sh.current_dir();
     sh.change_dir(root);
     match chore {
-        Chore::Build { out } => build::run(&sh, &called_from.join(out))?,
-        Chore::Channels => {
+        Chore::Build(arguments) => build::chore(&sh, &called_from, &arguments)?,
+        Chore::Channels { target } => {
             setup::run(&sh)?;
-            let bed = channels::make(&sh, channels::Set::Tests)?;
+            let machine = target.as_deref().map_or_else(Machine::host, Machine::named)?;
+            let bed = channels::make_for(&sh, machine, channels::Set::Tests)?;
             users::make(&sh, &bed)?;
-            let manifest = manifest::write(&sh, &bed, &root.join("target/dist"), None)?;
+            let manifest = manifest::write(&sh, &bed, &build::dist(&sh, bed.machine), None)?;
             println!("{}", manifest.display());
         }
         Chore::Format => format::run(&sh)?,

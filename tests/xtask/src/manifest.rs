@@ -15,6 +15,8 @@ use crate::{build, setup, users};
 #[derive(Serialize)]
 struct Manifest {
     auditor: PathBuf,
+    /// Whether its programs are run by an emulator.
+    emulated: bool,
     replit_env_cli: PathBuf,
     tools: BTreeMap<&'static str, PathBuf>,
     views: [&'static str; 2],
@@ -25,8 +27,8 @@ struct Manifest {
 /// Builds the auditor and the host program, and writes the manifest of them and of `bed`'s channels, or of `channel`
 /// alone.
 pub fn make(sh: &Shell, bed: &TestBed, channel: Option<&str>) -> Result<PathBuf> {
-    let dist = sh.current_dir().join("target/dist");
-    build::run(sh, &dist)?;
+    let dist = build::dist(sh, bed.machine);
+    build::run(sh, bed.machine, &dist)?;
     write(sh, bed, &dist, channel)
 }
 
@@ -41,6 +43,7 @@ pub fn write(sh: &Shell, bed: &TestBed, dist: &Path, channel: Option<&str>) -> R
         Ok(channel)
     };
     let manifest = Manifest {
+        emulated: bed.machine.is_emulated(),
         auditor: dist.join("rtld_loader.so"),
         replit_env_cli: dist.join("replit-env-cli"),
         tools: setup::tools().collect(),

@@ -6,17 +6,20 @@ use anyhow::Result;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::lock::Toolchain;
+use crate::machine::{MACHINES, Machine};
 use crate::step;
 
 /// A Nix that is ready to use.
 pub struct Nix {
     config: String,
     state: PathBuf,
+    /// The system that is built for.
+    system: &'static str,
 }
 
 impl Nix {
     /// `state` is a directory for caches. The sandbox shows `toolchain`, since a home directory is not to be seen in it.
-    pub fn new(sh: &Shell, state: &Path, toolchain: &Toolchain) -> Result<Self> {
+    pub fn new(sh: &Shell, state: &Path, toolchain: &Toolchain, machine: &Machine) -> Result<Self> {
         sh.create_dir(state)?;
         let mut paths = vec!["/usr".to_owned()];
         // /bin is listed whole: a /bin/sh beside it would make an empty file of the machine's own.
@@ -30,10 +33,13 @@ impl Nix {
         }
         let config = format!(
             "build-users-group =\nsandbox = true\nsandbox-fallback = false\nsandbox-paths = {}\nmax-jobs = auto\n\
-             experimental-features = nix-command flakes\nsubstituters =\nflake-registry =\nwarn-dirty = false\n",
-            paths.join(" ")
+             experimental-features = nix-command flakes\nsubstituters =\nflake-registry =\nwarn-dirty = false\n\
+             extra-platforms = {}\n",
+            paths.join(" "),
+            // The tools that build are this machine's, whatever the packages are for.
+            MACHINES.map(|machine| machine.system).join(" ")
         );
-        let nix = Self { config, state: state.to_owned() };
+        let nix = Self { config, state: state.to_owned(), system: machine.system };
         nix.command(cmd!(sh, "nix-store --init")).run()?;
         Ok(nix)
     }
@@ -52,7 +58,8 @@ impl Nix {
     /// Builds `attribute` of the expression in `directory`, and links to it from `link`, which keeps it from being
     /// collected.
     pub fn build(&self, sh: &Shell, title: &str, directory: &Path, attribute: &str, link: &Path) -> Result<()> {
-        let build = cmd!(sh, "nix-build {directory} --attr {attribute} --out-link {link}");
+        let system = self.system;
+        let build = cmd!(sh, "nix-build {directory} --argstr system {system} --attr {attribute} --out-link {link}");
         step::run(title, self.command(build)).map(drop)
     }
 

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, ensure};
 use xshell::Shell;
 
+use crate::machine::Machine;
 use crate::{build, step};
 
 /// What may be left. rustix asserts that a descriptor which the kernel returned is not -1, and that it returned as many
@@ -15,7 +16,7 @@ const ALLOWED: &[&str] = &["/src/maybe_polyfill/no_std/os/fd/owned.rs", "/src/fs
 /// Fails if a panic of any other source file could be reached.
 pub fn check(sh: &Shell) -> Result<()> {
     let target = sh.current_dir().join("target/panics");
-    step::run("what could panic", build::auditor(sh, &target, &["--cfg", "panic_locations"]))?;
+    step::run("what could panic", build::auditor(sh, Machine::host()?, &target, &["--cfg", "panic_locations"]))?;
     let library = sh.read_binary_file(target.join("release/librtld_loader.so"))?;
     let sources: Vec<&str> = library
         .split(|byte| !byte.is_ascii_graphic())

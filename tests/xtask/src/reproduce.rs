@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
+use crate::machine::Machine;
 use crate::{build, crates, docs, step, tree};
 
 /// What is built.
@@ -86,7 +87,7 @@ impl Place {
         let _zone = sh.push_env("TZ", self.zone);
         let _language = sh.push_env("LC_ALL", self.language);
         let _date = sh.push_env("SOURCE_DATE_EPOCH", self.date);
-        build::in_place(sh, &place.join("compiled"), &out)?;
+        build::in_place(sh, Machine::host()?, &place.join("compiled"), &out)?;
         Ok(out)
     }
 }

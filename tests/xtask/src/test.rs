@@ -7,6 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
+use crate::machine::Machine;
 use crate::{build, channels, format, image, manifest, panics, setup, step, templates, users};
 
 /// What to test.
@@ -15,6 +16,10 @@ pub struct Arguments {
     /// Run the integration tests on this channel alone.
     #[arg(long)]
     channel: Option<String>,
+    /// Run the integration tests for this machine alone, as Rust names it: i686-unknown-linux-gnu, or
+    /// aarch64-unknown-linux-gnu under qemu.
+    #[arg(long)]
+    target: Option<String>,
     /// Run these parts alone.
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Part>,
@@ -37,6 +42,9 @@ enum Part {
 /// Runs the tests; the first step that fails ends it.
 pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     setup::run(sh)?;
+    if let Some(target) = &arguments.target {
+        return on_machine(sh, Machine::named(target)?, arguments);
+    }
     let bed = channels::make(sh, Set::Tests)?;
     let runs = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     if runs(Part::Cargo) {
@@ -46,12 +54,18 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         nix(sh, &bed)?;
     }
     if runs(Part::Integration) {
-        users::make(sh, &bed)?;
-        let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
-        build::check_places(sh, &sh.current_dir().join("target/dist"))?;
-        integration(sh, &manifest, &arguments.harness)?;
+        on_machine(sh, bed.machine, arguments)?;
     }
     Ok(())
+}
+
+/// Builds for a machine, and runs the integration tests with its channels.
+fn on_machine(sh: &Shell, machine: &'static Machine, arguments: &Arguments) -> Result<()> {
+    let bed = channels::make_for(sh, machine, Set::Tests)?;
+    users::make(sh, &bed)?;
+    let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
+    build::check_places(sh, &build::dist(sh, machine))?;
+    integration(sh, &manifest, &arguments.harness)
 }
 
 /// What needs no channel.

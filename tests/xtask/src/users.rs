@@ -15,8 +15,11 @@ const SOURCES: &str = "tests/channels/users";
 /// The second number of the first glibc that is supported: wheels are not looked for on an older one.
 const SUPPORTED: u32 = 34;
 
-/// Downloads and installs what is missing.
+/// Downloads and installs what is missing, for this machine's own channels: tools of the channels do so.
 pub fn make(sh: &Shell, bed: &TestBed) -> Result<()> {
+    if !bed.machine.is_host() {
+        return Ok(());
+    }
     for release in bed.channels.iter().filter(|release| release.minor() >= SUPPORTED) {
         wheels(sh, bed, release)?;
     }
@@ -55,7 +58,7 @@ fn addons(bed: &TestBed) -> PathBuf {
 /// Has the npm of the newest channel install what the lock file says.
 fn node_modules(sh: &Shell, bed: &TestBed) -> Result<()> {
     let newest = bed.channels.first().context("there is a channel")?;
-    let node = bed.channel(&newest.name)?.programs.nodejs;
+    let node = bed.channel(&newest.name)?.programs.nodejs.context("this machine's channels have Node.js")?;
     let directory = addons(bed);
     let files = ["package.json", "package-lock.json"].map(|name| Path::new(SOURCES).join(name));
     let stamp = files.iter().map(|file| sh.read_file(file)).collect::<Result<Vec<_>, _>>()?.concat();

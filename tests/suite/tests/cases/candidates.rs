@@ -31,12 +31,12 @@ pub fn cases() -> Vec<Case> {
         ("truncated-ident", NOT_ELF, |_, path, good| Ok(fs::write(path, &fs::read(good)?[..15])?)),
         ("truncated-program-headers", DAMAGED, |_, path, good| Ok(fs::write(path, &fs::read(good)?[..70])?)),
         ("truncated-header", NOT_ELF, |_, path, good| Ok(fs::write(path, &fs::read(good)?[..40])?)),
-        ("wrong-class", OTHER_MACHINE, |_, path, good| patch(path, good, 4, 1)),
+        ("wrong-class", OTHER_MACHINE, |bed, path, good| patch(path, good, 4, bed.channel.other_class())),
         ("wrong-byte-order", NOT_ELF, |_, path, good| patch(path, good, 5, 2)),
         ("wrong-machine", OTHER_MACHINE, |_, path, good| patch(path, good, 18, 40)),
         ("wrong-osabi", DAMAGED, |_, path, good| patch(path, good, 7, 9)),
         ("wrong-abi-version", DAMAGED, |_, path, good| patch(path, good, 8, 1)),
-        ("wrong-size-of-program-headers", DAMAGED, |_, path, good| patch(path, good, 54, 57)),
+        ("wrong-size-of-program-headers", DAMAGED, long_program_headers),
         ("wrong-magic", NOT_ELF, |_, path, good| patch(path, good, 3, b'G')),
         ("executable-type", NOT_SHARED, |_, path, good| patch(path, good, 16, 2)),
         ("relocatable", NOT_SHARED, relocatable),
@@ -87,6 +87,13 @@ fn patch(path: &Path, good: &Path, offset: usize, value: u8) -> Result<()> {
     ensure!(bytes[offset] != value, "nothing would be wrong with it");
     bytes[offset] = value;
     Ok(fs::write(path, bytes)?)
+}
+
+/// e_phentsize is that of the class, or ld.so refuses the file.
+fn long_program_headers(bed: &Bed, path: &Path, good: &Path) -> Result<()> {
+    let (offset, size) = if bed.channel.class() == 1 { (42, 32) } else { (54, 56) };
+    ensure!(fs::read(good)?[offset] == size, "that is not the size of a program header");
+    patch(path, good, offset, size + 1)
 }
 
 fn fifo(_: &Bed, path: &Path, _: &Path) -> Result<()> {

@@ -19,8 +19,6 @@ use super::{Case, line};
 const CUDA: &str = "libcuda.so.1";
 /// Where NixOS has its driver.
 const DIRECTORY: &str = "/run/opengl-driver/lib";
-/// Where another machine's is, in a directory of ld.so's.
-const MACHINES: &str = "/usr/lib/x86_64-linux-gnu";
 
 pub fn cases() -> Vec<Case> {
     let cases = vec![
@@ -85,15 +83,22 @@ fn nix_program(bed: &Bed) -> Result<PathBuf> {
     program.runpath(&bed.channel.glibc_lib.display().to_string()).build()
 }
 
+/// Where another machine has its driver: in a directory of ld.so's, below /usr.
+fn machines<'b>(bed: &Bed<'b>) -> Result<&'b Path> {
+    let mut directories = bed.channel.default_directories.iter();
+    Ok(directories.find(|directory| directory.starts_with("/usr")).context("ld.so has a directory below /usr")?)
+}
+
 /// The machine's cache says where it is, if there is a device.
 fn cache(bed: &Bed) -> Result<()> {
+    let machines = machines(bed)?.display().to_string();
     let names = [CUDA, "libX11.so.6"];
     for name in names {
-        bed.library(&format!("root{MACHINES}/{name}")).says("machine").flag("-Wl,-z,nodefaultlib").build()?;
+        bed.library(&format!("root{machines}/{name}")).says("machine").flag("-Wl,-z,nodefaultlib").build()?;
     }
-    let (cache, directory) = cache_of(bed, MACHINES, "new")?;
+    let (cache, directory) = cache_of(bed, &machines, "new")?;
     let run = bed.run(nix_program(bed)?).declare([bed.dir("declared")?]);
-    let run = run.bind(cache, "/etc/ld.so.cache").bind(directory, MACHINES);
+    let run = run.bind(cache, "/etc/ld.so.cache").bind(directory, &machines);
     let cuda = run.clone().arg(CUDA);
     let plain = cuda.plain()?;
     plain.misses(CUDA)?;
@@ -101,7 +106,7 @@ fn cache(bed: &Bed) -> Result<()> {
     let device = bed.file("device", "")?;
     for name in ["nvidiactl", "nvidia0", "dxg"] {
         let there = |run: &Run<'_>| run.clone().bind(&device, Path::new("/dev").join(name)).audited();
-        there(&cuda)?.prints([line("machine", &Path::new(MACHINES).join(CUDA))])?;
+        there(&cuda)?.prints([line("machine", &Path::new(&machines).join(CUDA))])?;
         // The machine has others, too, which are none of the driver's.
         there(&run.clone().arg("libX11.so.6"))?.misses("libX11.so.6")?;
     }
@@ -228,7 +233,7 @@ fn of_another_glibc(bed: &Bed) -> Result<()> {
 /// A program knows the machine's directory by heart, and it is not there.
 fn distribution_path(bed: &Bed) -> Result<()> {
     library(bed, CUDA)?;
-    let path = Path::new(MACHINES).join(CUDA);
+    let path = machines(bed)?.join(CUDA);
     let run = on_nixos(bed, bed.run(bed.program("main").build()?).arg(&path))?;
     run.plain()?.misses(&path.display().to_string())?;
     run.audited()?.prints([says(CUDA)])?;

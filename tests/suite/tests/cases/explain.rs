@@ -217,8 +217,9 @@ fn without_glibc(bed: &Bed, paths: &[String]) -> Vec<String> {
     let is_other = |path: &&String| {
         let name = PathBuf::from(path).file_name().map(OsStr::to_owned);
         let name = name.as_deref();
-        name.is_some_and(|name| !["libc.so.6", "rtld_loader.so", "linux-vdso.so.1"].iter().any(|known| name == *known))
-            && name != interpreter
+        // What the kernel maps has two names: the second one is that of 32-bit x86.
+        let known = ["libc.so.6", "rtld_loader.so", "linux-vdso.so.1", "linux-gate.so.1"];
+        name.is_some_and(|name| known.iter().all(|known| name != *known)) && name != interpreter
     };
     paths.iter().filter(is_other).cloned().collect()
 }

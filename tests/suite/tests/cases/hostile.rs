@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("hostile/odd-entries", odd_entries),
         Case::new("hostile/no-descriptors", no_descriptors),
         Case::new("hostile/no-memory", no_memory),
-        Case::new("hostile/namespaces", namespaces).since((2, 35)),
+        Case::new("hostile/namespaces", namespaces).since((2, 35)).glibc_of_the_machine(),
         Case::new("hostile/thread-stack-of-16-kib", thread_stack),
     ]
 }

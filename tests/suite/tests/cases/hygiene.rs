@@ -16,7 +16,7 @@ pub fn cases() -> Vec<Case> {
         // The machine's libgcc asks a static program's glibc for _dl_find_object. nixpkgs' compiler has no libc.a.
         Case::new("guest/static-child", static_child).since((2, 35)).views(&[View::Nix, View::Distribution]),
         Case::new("guest/child-of-another-glibc", child_of_another_glibc),
-        Case::new("guest/machine-child", machine_child).views(&[View::Distribution]),
+        Case::new("guest/machine-child", machine_child).views(&[View::Distribution]).of_the_machine(),
         Case::new("guest/few-descriptors", few_descriptors),
         Case::new("guest/long-name", long_name),
     ]

@@ -365,7 +365,7 @@ fn before(bed: &Bed, content: &[u8]) -> Result<()> {
 /// A library of another class there is passed over.
 fn wrong_class(bed: &Bed) -> Result<()> {
     let mut bytes = fs::read(twin(bed, "store/second")?)?;
-    bytes[4] = 1;
+    bytes[4] = bed.channel.other_class();
     bed.file(format!("store/first/{TWIN}"), bytes)?;
     let (run, index, twin) = second_of_two(bed)?;
     same(&run, &index, &twin)

@@ -20,8 +20,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/ways-to-start", ways_to_start),
         Case::new("index/without-proc", without_proc).views(&[View::Nix]),
         Case::new("index/origin-without-proc", origin_without_proc).views(&[View::Nix]),
-        Case::new("index/dlmopen", dlmopen).since((2, 35)),
-        Case::new("index/dlmopen-with-glibc", dlmopen_with_glibc).since((2, 35)),
+        Case::new("index/dlmopen", dlmopen).since((2, 35)).glibc_of_the_machine(),
+        Case::new("index/dlmopen-with-glibc", dlmopen_with_glibc).since((2, 35)).glibc_of_the_machine(),
         Case::new("index/fallback-beside-it", fallback),
     ]
 }

@@ -1,10 +1,10 @@
 //! What ld.so finds on the machine: in its cache, in its default directories, in subdirectories for this processor.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::manifest::View;
 use suite::process;
@@ -12,8 +12,6 @@ use suite::process;
 use super::never_replaced::{falls_back, keeps};
 use super::{Case, line};
 
-/// The default directory that the Nix view binds the channel's glibc to.
-const FIRST: &str = "/lib/x86_64-linux-gnu";
 const X86_64: &str = "x86_64-linux";
 const HWCAPS: &str = "glibc-hwcaps/x86-64-v2";
 
@@ -28,11 +26,16 @@ pub fn cases() -> Vec<Case> {
             .views(NIX)
             .system(X86_64)
             .since((2, 33)),
-        Case::new("kept/cache-of-the-machine", |bed| machine(bed, "libz.so.1", true)).views(DISTRIBUTION),
-        Case::new("kept/default-of-the-machine", |bed| machine(bed, "libz.so.1", false)).views(DISTRIBUTION),
+        Case::new("kept/cache-of-the-machine", |bed| machine(bed, "libz.so.1", true))
+            .views(DISTRIBUTION)
+            .of_the_machine(),
+        Case::new("kept/default-of-the-machine", |bed| machine(bed, "libz.so.1", false))
+            .views(DISTRIBUTION)
+            .of_the_machine(),
         Case::new("kept/path-of-the-machine", |bed| machine(bed, "/usr/lib/x86_64-linux-gnu/libz.so.1", true))
             .views(DISTRIBUTION)
-            .system(X86_64),
+            .system(X86_64)
+            .of_the_machine(),
         Case::new("kept/default-first", |bed| default_first(bed, "libtwin.so")).views(NIX),
         Case::new("kept/default-hwcaps", |bed| default_first(bed, &format!("{HWCAPS}/libtwin.so")))
             .views(NIX)
@@ -131,14 +134,16 @@ fn default_first(bed: &Bed, file: &str) -> Result<()> {
         std::os::unix::fs::symlink(entry.path(), bed.path("default").join(entry.file_name()))?;
     }
     let main = bed.program("main").build()?;
-    keeps(bed, bed.run(main).arg("libtwin.so").bind(bed.path("default"), FIRST))
+    keeps(bed, bed.run(main).arg("libtwin.so").bind(bed.path("default"), &bed.channel.default_directories[0]))
 }
 
 /// Every other default directory, where the auditor is asked last.
 fn default_later(bed: &Bed) -> Result<()> {
     bed.library("own/libtwin.so").says("own").build()?;
     let main = bed.program("main").build()?;
-    let later = bed.channel.default_directories.iter().filter(|directory| !Path::new(FIRST).starts_with(directory));
+    // The first is where the Nix view has glibc.
+    let (first, others) = bed.channel.default_directories.split_first().context("ld.so has default directories")?;
+    let later = others.iter().filter(|directory| !first.starts_with(directory));
     let mut seen = 0;
     for directory in later {
         keeps(bed, bed.run(&main).arg("libtwin.so").bind(bed.path("own"), directory))?;

@@ -107,6 +107,18 @@ impl Case {
         self
     }
 
+    /// A case of the machine's own programs and libraries, which have to be of the channel's kind.
+    fn of_the_machine(mut self) -> Case {
+        self.applies.push(Box::new(|_, channel, _| channel.is_of_this_machine()));
+        self
+    }
+
+    /// A case of the distribution view in which a program finds glibc on the machine.
+    fn glibc_of_the_machine(mut self) -> Case {
+        self.applies.push(Box::new(|_, channel, view| view != View::Distribution || channel.is_of_this_machine()));
+        self
+    }
+
     /// A case of what several channels do together.
     fn several_channels(mut self) -> Case {
         self.applies.push(Box::new(|manifest, _, _| manifest.channels.len() > 1));

@@ -28,9 +28,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("fallback/runpath-is-not-inherited", runpath_is_not_inherited),
         Case::new("fallback/rpath-ends-at-own-runpath", rpath_ends_at_own_runpath),
         Case::new("fallback/nodeflib-ignores-default", nodeflib_ignores_default).views(&[View::Distribution]),
-        Case::new("fallback/wrong-class-in-runpath", |bed| foreign_file_in_runpath(bed, &[(4, 1)])),
+        Case::new("fallback/wrong-class-in-runpath", |bed| {
+            foreign_file_in_runpath(bed, &[(4, bed.channel.other_class())])
+        }),
         Case::new("fallback/wrong-class-and-byte-order-in-runpath", |bed| {
-            foreign_file_in_runpath(bed, &[(4, 1), (5, 2)])
+            foreign_file_in_runpath(bed, &[(4, bed.channel.other_class()), (5, 2)])
         }),
         Case::new("fallback/wrong-machine-in-runpath", |bed| foreign_file_in_runpath(bed, &[(18, 40)])),
     ];
@@ -80,9 +82,10 @@ pub fn falls_back(bed: &Bed, run: Run) -> Result<()> {
 
 /// The directories of the object itself.
 fn own_path(bed: &Bed, path: &str, inherited: bool) -> Result<()> {
-    let platforms = ["x86_64", "haswell", "xeon_phi", "aarch64"];
-    let libs = ["lib", "lib64", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu"];
-    for word in platforms.iter().chain(&libs) {
+    let platforms = ["x86_64", "haswell", "xeon_phi", "i686", "i586", "aarch64"];
+    let triplets = ["x86_64-linux-gnu", "i386-linux-gnu", "aarch64-linux-gnu"].map(|triplet| format!("lib/{triplet}"));
+    let libs = ["lib".to_owned(), "lib64".to_owned()].into_iter().chain(triplets);
+    for word in platforms.map(String::from).into_iter().chain(libs) {
         bed.library(&format!("{word}/own/libtwin.so")).says("own").build()?;
     }
     bed.library("own/libtwin.so").says("own").build()?;

@@ -15,7 +15,7 @@ use super::Case;
 const FIRST_FILE: &str = include_str!("../../fixtures/first_file.c");
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::new("sweep/differences", differences).views(&[View::Distribution]).several_channels()]
+    vec![Case::new("sweep/differences", differences).views(&[View::Distribution]).of_the_machine().several_channels()]
 }
 
 /// Programs of the channel are the same with our auditor, and not with one that answers before ld.so has searched.

@@ -33,8 +33,8 @@ git no-such-command || exit 3
 pub fn cases() -> Vec<Case> {
     const DISTRIBUTION: &[View] = &[View::Distribution];
     vec![
-        Case::new("users/machine-libraries", libraries).views(DISTRIBUTION),
-        Case::new("users/machine-work", work).views(DISTRIBUTION),
+        Case::new("users/machine-libraries", libraries).views(DISTRIBUTION).of_the_machine(),
+        Case::new("users/machine-work", work).views(DISTRIBUTION).of_the_machine(),
     ]
 }
 
