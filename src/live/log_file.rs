@@ -31,6 +31,8 @@ const FIRST_ORDINARY: i32 = 3;
 
 /// The device and inode of a file.
 type Identity = (u64, u64);
+/// A log: the file, and its owner. Who takes it away may get the same inode for a file of their own.
+type Owned = (Identity, u32);
 
 /// The log of this process.
 pub struct LogFile {
@@ -40,7 +42,7 @@ pub struct LogFile {
     /// The path of the file once it is created. `None` as long as nobody wants a log.
     path: Option<&'static mut PathBuf>,
     /// The process that created it, and the file.
-    created: Option<(NonZeroI32, Identity)>,
+    created: Option<(NonZeroI32, Owned)>,
     /// What descriptor 2 was when the process started.
     standard_error: Option<Identity>,
     /// The file, during a callback.
@@ -91,11 +93,11 @@ impl LogFile {
             Some((creator, created)) if creator == process => {
                 let file = above_standard_streams(openat(CWD, path.as_c_str(), OPEN, Mode::empty())?)?;
                 // Somebody may have put another file in its place.
-                if identity(file.as_fd())? == created { Ok(file) } else { Err(Errno::STALE) }
+                if owned(file.as_fd())? == created { Ok(file) } else { Err(Errno::STALE) }
             }
             _ => {
                 let file = above_standard_streams(create(path, self.wanted, process)?)?;
-                self.created = Some((process, identity(file.as_fd())?));
+                self.created = Some((process, owned(file.as_fd())?));
                 Ok(file)
             }
         }
@@ -195,8 +197,12 @@ fn above_standard_streams(file: OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 fn identity(file: BorrowedFd<'_>) -> Result<Identity, Errno> {
+    owned(file).map(|(identity, _)| identity)
+}
+
+fn owned(file: BorrowedFd<'_>) -> Result<Owned, Errno> {
     let status = fstat(file)?;
-    Ok((status.st_dev, status.st_ino))
+    Ok(((status.st_dev, status.st_ino), status.st_uid))
 }
 
 /// Writes pieces as one, so that lines of several threads and processes don't mix. There is nobody to tell of an

@@ -31,6 +31,7 @@ mod index_search;
 mod index_start;
 mod inherit;
 mod log_files;
+mod log_planted;
 mod logging;
 mod machine;
 mod matrix;
@@ -165,6 +166,7 @@ pub fn all() -> Vec<Case> {
         secure::cases(),
         logging::cases(),
         log_files::cases(),
+        log_planted::cases(),
         hygiene::cases(),
         hostile::cases(),
         hostile_calls::cases(),
