@@ -18,8 +18,11 @@ pub enum Problem {
     Relative,
 }
 
-/// Why an entry is ignored once it is looked into: whoever is on this machine could put a library there.
+/// Why an entry, or an index file, is ignored once it is looked at: whoever is on this machine could put a library there.
 pub const WRITABLE: &[u8] = b"everybody can write to it";
+/// The same of a single file. It may be safe itself from others, under a sticky bit; but the file that a refusal names beside
+/// it (see [`crate::refusal`]) would be theirs.
+pub const DIRECTORY_WRITABLE: &[u8] = b"everybody can write to its directory";
 
 impl Problem {
     /// For the log.

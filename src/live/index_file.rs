@@ -3,7 +3,8 @@
 //! # Safety
 //!
 //! An index is mapped as it is, so it must be of the kind that nobody changes: one in a store, or one that was written whole
-//! and put in its place by renaming, as the generator does. (Who can write it could write the libraries, too.)
+//! and put in its place by renaming, as the generator does. Who can write to it could end the process or have it load whatever
+//! they like, so one that everybody can write to is none. (Whom its owner lets write could write the libraries, too.)
 
 #![allow(unsafe_code)]
 
@@ -16,6 +17,7 @@ use rustix::io::retry_on_intr;
 use super::memory;
 use super::open::OPEN;
 use crate::candidate::TARGET;
+use crate::declared::{WRITABLE, entries};
 use crate::environment::split_directory;
 use crate::index::{Channel, Directory, File, Index, is_listed};
 use crate::path::PathBuf;
@@ -30,25 +32,25 @@ pub struct Indices {
     main: Option<(Index<'static>, File<'static>)>,
 }
 
-/// Why an index file is not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// It cannot be opened.
-    Missing,
-    /// It is no index of this version, for this machine, and whole.
-    Damaged,
-}
+/// Why an index file is not used, beside its path.
+const MISSING: &[u8] = b"it cannot be opened";
+const DAMAGED: &[u8] = b"it is damaged, or for another version or machine";
 
 impl Indices {
-    /// Maps the files of a colon list; `complain` hears of those that are not used. `program` is the program's path.
-    pub fn open(list: &[u8], path: &mut PathBuf, program: &[u8], mut complain: impl FnMut(&[u8], Problem)) -> Self {
+    /// Maps the files of a colon list; `complain` hears of those that are not used, and why. `program` is the program's path.
+    pub fn open(list: &[u8], path: &mut PathBuf, program: &[u8], mut complain: impl FnMut(&[u8], &[u8])) -> Self {
         let mut indices = Self { files: [None; FILES], main: None };
-        let names = list.split(|&byte| byte == b':').filter(|name| name.starts_with(b"/"));
+        for (entry, fit) in entries(list) {
+            if let Err(problem) = fit {
+                complain(entry.path, problem.text());
+            }
+        }
+        let fit = entries(list).filter(|(_, fit)| fit.is_ok());
         let mut places = indices.files.iter_mut();
-        for name in names.take(FILES) {
-            match path.set(&[name]).ok_or(Problem::Missing).and_then(|()| open(path.as_c_str())) {
+        for (entry, _) in fit.take(FILES) {
+            match path.set(&[entry.path]).ok_or(MISSING).and_then(|()| open(path.as_c_str())) {
                 Ok(index) => places.next().into_iter().for_each(|place| *place = Some(index)),
-                Err(problem) => complain(name, problem),
+                Err(reason) => complain(entry.path, reason),
             }
         }
         indices.set_main(program);
@@ -131,14 +133,17 @@ impl Indices {
     }
 }
 
-fn open(path: &CStr) -> Result<Index<'static>, Problem> {
-    let file = retry_on_intr(|| openat(CWD, path, OPEN, Mode::empty())).map_err(|_| Problem::Missing)?;
-    let status = fstat(&file).map_err(|_| Problem::Missing)?;
+fn open(path: &CStr) -> Result<Index<'static>, &'static [u8]> {
+    let file = retry_on_intr(|| openat(CWD, path, OPEN, Mode::empty())).map_err(|_| MISSING)?;
+    let status = fstat(&file).map_err(|_| MISSING)?;
     let size = usize::try_from(status.st_size).unwrap_or_default();
     if !FileType::from_raw_mode(status.st_mode).is_file() || size == 0 {
-        return Err(Problem::Damaged);
+        return Err(DAMAGED);
+    }
+    if Mode::from_raw_mode(status.st_mode).contains(Mode::WOTH) {
+        return Err(WRITABLE);
     }
     // SAFETY: see the top.
-    let bytes = unsafe { memory::map_file(file.as_fd(), size) }.ok_or(Problem::Missing)?;
-    Index::read(bytes, TARGET).ok_or(Problem::Damaged)
+    let bytes = unsafe { memory::map_file(file.as_fd(), size) }.ok_or(MISSING)?;
+    Index::read(bytes, TARGET).ok_or(DAMAGED)
 }

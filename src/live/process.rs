@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use rustix::fs::{CWD, readlinkat_raw};
 
 use super::files::LiveFiles;
-use super::index_file::{Indices, Problem};
+use super::index_file::Indices;
 use super::link_map::{LoadedObject, LoaderBase};
 use super::links::Links;
 use super::listing;
@@ -122,9 +122,12 @@ impl Process {
 
     /// Takes in what the process was started with.
     pub fn start(&mut self, start: &Start, log_path: &'static mut PathBuf) {
+        // A program with more rights than its caller is none of our business, nor is the caller's environment the program's.
+        if start.secure {
+            return;
+        }
         let environment = start.environment();
-        // A program with more rights than its caller is none of our business.
-        if start.secure || environment.disabled {
+        if environment.disabled {
             return;
         }
         self.loader = start.loader;
@@ -269,13 +272,7 @@ impl Process {
 
     /// Opens the index files.
     fn open_indices(&mut self, buffers: &mut Buffers, list: &[u8]) {
-        let complain = |path: &[u8], problem| {
-            let reason: &[u8] = match problem {
-                Problem::Missing => b"it cannot be opened",
-                Problem::Damaged => b"it is damaged, or for another version or machine",
-            };
-            log::index(&mut self.log, path, reason);
-        };
+        let complain = |path: &[u8], reason: &[u8]| log::index(&mut self.log, path, reason);
         let mut indices = Indices::open(list, &mut buffers.path, self.program, complain);
         if !indices.is_empty() && !indices.has_main() {
             indices.set_main(program(&mut buffers.path));

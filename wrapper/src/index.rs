@@ -248,8 +248,8 @@ fn is_fixed(directory: &Path, stores: &[PathBuf]) -> bool {
 /// The most links on the way to a file, as in Linux.
 const LINKS: usize = 40;
 
-/// Where a path leads, if nothing on the way there can change: all links and their targets are in the store. The file need not
-/// be there.
+/// Where a path leads, if nothing on the way there can change: all links and their targets are in the store, and nothing of
+/// that is writable for everybody. The file need not be there.
 fn settle(path: &Path, stores: &[PathBuf]) -> Option<PathBuf> {
     let (root, below) = store_path(path, stores)?;
     let mut at = root.parent()?.to_owned();
@@ -266,7 +266,9 @@ fn settle(path: &Path, stores: &[PathBuf]) -> Option<PathBuf> {
         if !is_stored(&at, stores) {
             return None;
         }
-        if let Ok(target) = fs::read_link(&at) {
+        let Ok(metadata) = fs::symlink_metadata(&at) else { continue };
+        if metadata.is_symlink() {
+            let target = fs::read_link(&at).ok()?;
             links += 1;
             if links > LINKS {
                 return None;
@@ -278,6 +280,8 @@ fn settle(path: &Path, stores: &[PathBuf]) -> Option<PathBuf> {
             };
             at = start;
             rest.extend(below.components().rev().map(|component| component.as_os_str().to_owned()));
+        } else if metadata.permissions().mode() & 0o002 != 0 {
+            return None;
         }
     }
     Some(at)
@@ -355,6 +359,12 @@ mod tests {
             assert!(!is_fixed(&format!("store/a/{path}")), "{path}");
         }
         assert!(!is_fixed("run") && !is_fixed("store") && !is_fixed("store/none/lib"));
+        // Everybody may change what they can write to; that a link is open to all says nothing.
+        fs::set_permissions(root.join("store/b/lib"), fs::Permissions::from_mode(0o1777)).unwrap();
+        for path in ["store/b/lib", "store/b/lib/none", "store/a/inside", "store/a/relative"] {
+            assert!(!is_fixed(path), "{path}");
+        }
+        assert!(is_fixed("store/b") && is_fixed("store/a/across/lib"));
     }
 
     #[test]

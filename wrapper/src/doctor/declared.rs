@@ -102,10 +102,12 @@ fn check_entry(world: &World, path: &Path, report: &mut Report) -> Content {
         });
         return Content::Known;
     }
-    if let Some(at) = world.writable(path) {
+    // A single file counts only where nobody can put another one beside it.
+    let parent = path.parent().filter(|_| !world.is_directory(path));
+    if let Some(at) = world.writable(path).or_else(|| world.writable(parent?)) {
         report.find(Finding::EntryWritable { entry: entry.clone(), at });
     }
-    if !world.is_directory(path) {
+    if parent.is_some() {
         if let Err(reason) = judge(world, path) {
             report.find(Finding::EntryUnloadable { entry, reason });
         }

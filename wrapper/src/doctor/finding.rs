@@ -90,6 +90,8 @@ findings! {
     "index-gone" => IndexGone { path: PathBuf },
     /// An index without an absolute path.
     "index-relative" => IndexRelative { entry: PathBuf },
+    /// Everybody can write to `at`, the index or a directory on the way to it.
+    "index-writable" => IndexWritable { path: PathBuf, at: PathBuf },
     /// It is no index, or not whole.
     "index-damaged" => IndexDamaged { path: PathBuf },
     /// It has another format.

@@ -47,6 +47,10 @@ fn read(world: &World, path: &Path, report: &mut Report) -> Option<Vec<u8>> {
         report.find(Finding::IndexRelative { entry: path.to_owned() });
         return None;
     }
+    if let Some(at) = world.writable(path) {
+        report.find(Finding::IndexWritable { path: path.to_owned(), at });
+        return None;
+    }
     let bytes = world.read(path);
     if bytes.is_none() {
         let path = path.to_owned();

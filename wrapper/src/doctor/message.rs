@@ -167,6 +167,12 @@ impl Finding {
                     .reason("It is ignored.")
                     .remedy(ABSOLUTE)
             }
+            Self::IndexWritable { path, at } => {
+                Message::new(Warning, format!("everybody can replace the index {}", show(path)))
+                    .reason("Who does so chooses the libraries that your processes load.")
+                    .remedy("Take the right to write away:")
+                    .line(format!("chmod o-w {}", word(at)))
+            }
             Self::IndexDamaged { path } => Message::new(Warning, format!("the index is damaged: {}", show(path)))
                 .reason(SEARCHED_AGAIN)
                 .remedy(AGAIN),

@@ -10,8 +10,10 @@ use anyhow::{Result, ensure};
 use suite::bed::Bed;
 use suite::manifest::View;
 use suite::outcome::Outcome;
+use suite::process;
 use suite::run::Run;
 
+use super::secure::{AS_IT_IS, as_nobody};
 use super::{Case, line};
 
 pub fn cases() -> Vec<Case> {
@@ -30,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("environment/many-entries", many_entries),
         Case::new("environment/odd-entries", odd_entries),
         Case::new("environment/writable-entries", writable_entries),
+        Case::new("environment/writable-unreadable-entry", writable_unreadable_entry).views(&[View::Distribution]),
         Case::new("environment/odd-bytes", odd_bytes),
         Case::new("environment/no-proc", no_proc).views(&[View::Nix]),
         Case::new("environment/disabled", disabled),
@@ -198,17 +201,48 @@ fn writable_entries(bed: &Bed) -> Result<()> {
     run.plain()?.misses("libfound.so")?;
     let directory = bed.path("planted");
     // What others may not write to is as good as any; a sticky bit keeps nobody from putting something new there.
-    for (entry, mode, is_ignored) in
-        [(&directory, 0o775, false), (&directory, 0o777, true), (&directory, 0o1777, true), (&planted, 0o666, true)]
-    {
+    const IT: &str = "everybody can write to it";
+    const DIRECTORY: &str = "everybody can write to its directory";
+    for (entry, changed, mode, reason) in [
+        (&directory, &directory, 0o775, None),
+        (&directory, &directory, 0o777, Some(IT)),
+        (&directory, &directory, 0o1777, Some(IT)),
+        (&planted, &directory, 0o775, None),
+        (&planted, &directory, 0o777, Some(DIRECTORY)),
+        (&planted, &directory, 0o1777, Some(DIRECTORY)),
+        (&planted, &planted, 0o666, Some(IT)),
+    ] {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
-        fs::set_permissions(entry, fs::Permissions::from_mode(mode))?;
-        let found = if is_ignored { line("declared", &library) } else { line("planted", &planted) };
+        fs::set_permissions(changed, fs::Permissions::from_mode(mode))?;
+        let found = if reason.is_some() { line("declared", &library) } else { line("planted", &planted) };
         run.clone().declare([entry, &bed.path("declared")]).audited()?.prints([found])?;
-        let complaint = format!("ignored \"{}\": everybody can write to it", entry.display());
+        let complaint = format!("ignored \"{}\": {}", entry.display(), reason.unwrap_or_default());
+        let is_ignored = reason.is_some();
         let log = fs::read_to_string(bed.path("log")).unwrap_or_default();
         ensure!(log.contains(&complaint) == is_ignored, "{mode:o}: {log}");
         let _ = fs::remove_file(bed.path("log"));
+    }
+    Ok(())
+}
+
+/// Nor from a directory into which they may put it, and of which they may not say what is in it.
+fn writable_unreadable_entry(bed: &Bed) -> Result<()> {
+    let planted = bed.library("planted/libfound.so").says("planted").build()?;
+    let auditor = bed.path("rtld_loader.so");
+    process::copy_program(&bed.manifest.auditor, &auditor, 0o755)?;
+    let run = as_nobody(bed, &AS_IT_IS, &bed.program("main").build()?)?.arg("libfound.so");
+    let run = run.declare([bed.path("planted")]).env("LD_AUDIT", "");
+    let plain = run.plain()?;
+    plain.misses("libfound.so")?;
+    let run = run.env("LD_AUDIT", &auditor);
+    for (mode, is_ignored) in [(0o711, false), (0o733, true), (0o1733, true)] {
+        fs::set_permissions(bed.path("planted"), fs::Permissions::from_mode(mode))?;
+        let audited = run.plain()?;
+        if is_ignored {
+            audited.equals(&plain)?;
+        } else {
+            audited.prints([line("planted", &planted)])?;
+        }
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 
 use super::Case;
-use super::index::{INDEX, with_index};
+use super::index::{INDEX, index as index_of_programs, with_index};
 use super::index_declared::{FOUND, alike, index, library, open, opens_alone, says};
 use super::logging::{FILE, LEVEL, read};
 use super::versions::{NEVER, needing};
@@ -24,6 +25,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/declared-without-a-use", without_use),
         Case::new("index/declared-damaged", damaged),
         Case::new("index/declared-by-many-files", many_files),
+        Case::new("index/ignored-entries", ignored_entries),
+        Case::new("index/declared-writable", declared_writable),
     ]
 }
 
@@ -142,6 +145,53 @@ fn many_files(bed: &Bed) -> Result<()> {
         if turn == 0 {
             declared.reverse();
         }
+    }
+    Ok(())
+}
+
+/// Entries that could be another file in every working directory, or everybody's, are ignored, and a log says so.
+fn ignored_entries(bed: &Bed) -> Result<()> {
+    let own = bed.library("store/own/libown.so").says("own").build()?;
+    let main = bed.program("store/bin/main").needs(&own).runpath("$ORIGIN/../own").build()?;
+    let index = index_of_programs(bed)?;
+    let working_directory = index.parent().context("it is in a directory")?;
+    let run = bed.run(main).working_directory(working_directory).env(LEVEL, "3");
+    run.plain()?.prints(["own"])?;
+    let index = index.display().to_string();
+    let (relative, it) = ("it is not an absolute path", "everybody can write to it");
+    for (entry, mode, reason) in [
+        (index.as_str(), 0o644, None),
+        (&index, 0o664, None),
+        (&index, 0o666, Some(it)),
+        (&index, 0o646, Some(it)),
+        ("rtld_loader.index", 0o644, Some(relative)),
+        ("./rtld_loader.index", 0o644, Some(relative)),
+        ("", 0o644, Some("it is empty")),
+    ] {
+        fs::set_permissions(&index, fs::Permissions::from_mode(mode))?;
+        let log = bed.path("log");
+        let _ = fs::remove_file(&log);
+        // An empty value is no entry.
+        let list = if entry.is_empty() { ":".into() } else { entry.to_string() };
+        run.with_auditor().env(INDEX, list).env(FILE, &log).plain()?.prints(["own"])?;
+        let log = read(&log)?;
+        ensure!(log.contains("answered from the index: libown.so") == reason.is_none(), "{entry:?} {mode:o}: {log}");
+        let complaint = format!("REPLIT_RTLD_INDEX: ignored \"{entry}\": {}\n", reason.unwrap_or_default());
+        ensure!(log.contains(&complaint) == reason.is_some(), "{entry:?} {mode:o}: {log}");
+    }
+    Ok(())
+}
+
+/// A declared directory that everybody can write to is ignored, whoever called it a store.
+fn declared_writable(bed: &Bed) -> Result<()> {
+    library(bed, "store/open", FOUND)?;
+    library(bed, "store/second", FOUND)?;
+    let declared = ["store/open", "store/second"];
+    let run = open(bed, &[FOUND], &declared)?;
+    for (mode, found) in [(0o755, "store/open"), (0o1777, "store/second")] {
+        fs::set_permissions(bed.path("store/open"), fs::Permissions::from_mode(mode))?;
+        let index = index(bed, &format!("env-{mode:o}"), &declared)?;
+        alike(&run, &index)?.prints([says(bed, found, FOUND)])?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! else comes of it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -33,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("refusal/missing-is-plain", missing_is_plain),
         Case::new("refusal/planted-in-working-directory", planted_in_working_directory),
         Case::new("refusal/planted-in-declared-directory", planted_in_declared_directory),
+        Case::new("refusal/planted-beside-a-file", planted_beside_a_file),
         Case::new("refusal/long-version", long_version),
         Case::new("refusal/long-soname", long_soname),
         Case::new("refusal/requester-with-odd-name", requester_with_odd_name),
@@ -249,6 +250,18 @@ fn planted_in_declared_directory(bed: &Bed) -> Result<()> {
     fs::remove_file(&planted)?;
     symlink("nowhere.so", &planted)?;
     run.audited()?.fails_with("libfound.so")?.fails_with(NO_FILE)?;
+    Ok(())
+}
+
+/// Others may put a file with the refusal's name beside a single file that is declared: it is ignored then.
+fn planted_beside_a_file(bed: &Bed) -> Result<()> {
+    let unfit = never(bed, "shared")?;
+    let run = bed.run(bed.program("main").build()?).arg("libfound.so").declare([&unfit]);
+    let plain = run.plain()?;
+    plain.misses("libfound.so")?;
+    run.audited()?.fails_with(&refusal_name(bed))?;
+    fs::set_permissions(bed.path("shared"), fs::Permissions::from_mode(0o1777))?;
+    run.audited()?.equals(&plain)?;
     Ok(())
 }
 

@@ -61,7 +61,7 @@ const AUDITORS: [Case; 14] = [
     ("disabled", |machine| machine.set("REPLIT_RTLD_DISABLE", "1"), None, &["disabled"]),
 ];
 
-const DECLARED: [Case; 17] = [
+const DECLARED: [Case; 18] = [
     ("nothing", |machine| machine.unset("REPLIT_LD_LIBRARY_PATH"), None, &["nothing-declared"]),
     ("an empty entry", |machine| declare(machine, ":"), None, &["entry-empty"]),
     ("a relative entry", |machine| declare(machine, ":lib"), None, &["entry-relative"]),
@@ -144,9 +144,19 @@ const DECLARED: [Case; 17] = [
         &[],
     ),
     ("for everybody", |machine| machine.mode(CAIRO, 0o1777), None, &["entry-writable"]),
+    (
+        "beside what is everybody's",
+        |machine| {
+            machine.file("/opt/lib/libx.so", &object());
+            machine.mode("/opt/lib", 0o1777);
+            machine.set("REPLIT_LD_LIBRARY_PATH", "/opt/lib/libx.so");
+        },
+        None,
+        &["entry-writable"],
+    ),
 ];
 
-const VARIABLES: [Case; 19] = [
+const VARIABLES: [Case; 20] = [
     ("no tunable", |machine| machine.unset("GLIBC_TUNABLES"), None, &["static-tls"]),
     ("too little", |machine| set_tls(machine, "512:glibc.malloc.check=1"), None, &["static-tls"]),
     ("no number", |machine| set_tls(machine, "4k"), None, &["tunables-unreadable"]),
@@ -197,6 +207,16 @@ const VARIABLES: [Case; 19] = [
     ("a log without a level", |machine| machine.set("REPLIT_RTLD_LOG_FILE", "/x"), None, &["log-unused"]),
     ("no hints", |machine| machine.set("REPLIT_RTLD_HINTS", "0"), None, &["hints-off"]),
     ("an index that is gone", |machine| machine.set("REPLIT_RTLD_INDEX", "/x.index"), None, &["index-gone"]),
+    (
+        "an index for everybody",
+        |machine| {
+            machine.file("/x.index", b"");
+            machine.mode("/x.index", 0o666);
+            machine.set("REPLIT_RTLD_INDEX", "/x.index");
+        },
+        None,
+        &["index-writable"],
+    ),
     ("an index somewhere", |machine| machine.set("REPLIT_RTLD_INDEX", "x.index"), None, &["index-relative"]),
 ];
 

@@ -56,6 +56,7 @@ fn samples() -> Vec<Finding> {
         Finding::EntryWritable { entry: path("/tmp/lib"), at: path("/tmp/lib") },
         Finding::IndexGone { path: index.clone() },
         Finding::IndexRelative { entry: path("rtld_loader.index") },
+        Finding::IndexWritable { path: index.clone(), at: index.clone() },
         Finding::IndexDamaged { path: index.clone() },
         Finding::IndexOfOtherVersion { path: index.clone() },
         Finding::IndexOfOtherMachine { path: index.clone() },
