@@ -278,6 +278,46 @@ fn an_auditor_that_is_gone_finds_nothing() {
 }
 
 #[test]
+fn what_is_looked_at_is_not_run() {
+    let bench = Bench::new();
+    let ran = bench.path("ran");
+    let text = format!(
+        "#include <stdio.h>\n__attribute__((constructor)) static void start(void) {{ fclose(fopen({:?}, \"w\")); }}\n",
+        ran.to_str().unwrap()
+    );
+    let (library, program) = (bench.path("libhostile.so"), bench.path("hostile"));
+    for (out, body, options) in [
+        (&library, "int answer(void) { return 0; }\n", ["-shared", "-fPIC"].as_slice()),
+        (&program, "int main(void) { return 0; }\n", &[]),
+    ] {
+        let source = bench.path("hostile.c");
+        fs::write(&source, format!("{text}{body}")).unwrap();
+        let mut cc = Command::new("cc");
+        run(cc
+            .arg("-o")
+            .arg(out)
+            .arg(&source)
+            .args(options)
+            .arg("-Wl,--no-as-needed")
+            .args((out == &program).then_some(&library)));
+    }
+    let environment = bench.environment("env", &[format!("--lib={}", bench.path("").display())]);
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(script(&environment));
+        let output = command.env_clear().env("PATH", "/usr/bin:/bin").args(arguments).output().unwrap();
+        (output.stdout, fs::remove_file(&ran).is_ok())
+    };
+    let [library, program] = [&library, &program].map(|path| path.to_str().unwrap());
+    assert!(start(&[program]).1, "it would not be seen");
+    for question in
+        [["--explain", program], ["--explain", library], ["--explain", "libhostile.so"], ["--doctor", program]]
+    {
+        let (said, has_run) = start(&question);
+        assert!(!said.is_empty() && !has_run, "{question:?}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
+#[test]
 fn nobody_need_read_what_is_said() {
     let bench = Bench::new();
     let environment = bench.environment("env", &[] as &[&str]);
