@@ -7,6 +7,7 @@
 pub mod bed;
 pub mod bounds;
 pub mod calls;
+pub mod claims;
 pub mod closure;
 pub mod counts;
 pub mod damage;

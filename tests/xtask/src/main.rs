@@ -25,6 +25,8 @@ mod pip;
 mod plot;
 mod reproduce;
 mod sbom;
+#[cfg(test)]
+mod security;
 mod setup;
 mod step;
 mod sweep;

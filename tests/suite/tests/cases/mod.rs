@@ -9,6 +9,7 @@ use suite::manifest::{Channel, Manifest, View};
 mod brings;
 mod candidates;
 mod channels;
+mod claims;
 mod costs;
 mod damaged;
 mod drivers;
@@ -62,7 +63,7 @@ pub struct Case {
     applies: Vec<Box<Condition>>,
 }
 
-/// A claim about the file `rtld_loader.so` itself.
+/// A claim about the file `rtld_loader.so` itself, or about all cases.
 pub struct FileCase {
     /// Its name in the trial's.
     pub name: &'static str,
@@ -193,9 +194,9 @@ pub fn all() -> Vec<Case> {
     themes.into_iter().flatten().collect()
 }
 
-/// The cases about the audit library as a file.
+/// The cases about the audit library as a file, and about what is said of it.
 pub fn auditor() -> Vec<FileCase> {
-    file::cases()
+    [file::cases(), claims::cases()].into_iter().flatten().collect()
 }
 
 /// The line that `fixtures/open.c` prints for a library that answers `who`, and that ld.so knows as `path`.
