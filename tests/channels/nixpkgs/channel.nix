@@ -42,6 +42,7 @@ pkgs.writeText "channel-${lock.channel}.json" (
       bash = "${pkgs.bash}";
       curl = "${pkgs.curl.bin}";
       dnsutils = "${pkgs.dnsutils}";
+      glibc = "${pkgs.glibc.bin}";
       openssl = "${pkgs.openssl.bin}";
       redis = "${pkgs.redis}";
       ruby = "${pkgs.ruby}";

@@ -58,6 +58,8 @@ pub struct Channel {
 /// Store paths with programs.
 #[derive(Deserialize)]
 pub struct Programs {
+    /// ldconfig and its like.
+    pub glibc: PathBuf,
     /// Node.js, where it is to be had.
     pub nodejs: Option<PathBuf>,
 }

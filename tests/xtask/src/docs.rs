@@ -76,7 +76,7 @@ pub fn hashes(sh: &Shell, text: &str) -> Result<()> {
 /// Where they are, beside other figures.
 const HASHES: (&str, (&str, &str)) = (
     "docs/reliability.md",
-    ("<!-- Written by `cargo xtask reproduce --docs`: -->\n", "<!-- Up to here: the hashes. -->\n"),
+    ("<!-- Written by `cargo xtask reproduce --target all --docs`: -->\n", "<!-- Up to here: the hashes. -->\n"),
 );
 
 /// The processor's family, as /proc/cpuinfo has it on x86_64.

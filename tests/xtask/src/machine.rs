@@ -42,7 +42,7 @@ struct Emulator {
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
 /// All of them.
-pub const MACHINES: [Machine; 3] = [
+pub static MACHINES: [Machine; 3] = [
     Machine {
         target: "x86_64-unknown-linux-gnu",
         system: "x86_64-linux",
@@ -91,7 +91,7 @@ impl Machine {
     /// The one of this Rust target or Nix system.
     pub fn named(name: &str) -> Result<&'static Self> {
         let machine = MACHINES.iter().find(|machine| [machine.target, machine.system].contains(&name));
-        let names = MACHINES.map(|machine| machine.target).join(", ");
+        let names = MACHINES.each_ref().map(|machine| machine.target).join(", ");
         machine.with_context(|| format!("there is no {name}: it has to be one of {names}"))
     }
 
@@ -126,14 +126,19 @@ impl Machine {
         !self.processors.contains(&std::env::consts::ARCH)
     }
 
+    /// Whether this machine can be had to run its programs. That of x86_64 alone is tried with emulators.
+    pub fn can_run(&self) -> bool {
+        !self.is_emulated() || (self.emulator.is_some() && cfg!(target_arch = "x86_64"))
+    }
+
     /// Has this machine run its programs.
     pub fn prepare_to_run(&self, sh: &Shell) -> Result<()> {
         if !self.is_emulated() {
             return Ok(());
         }
-        let emulator = self.emulator.as_ref().with_context(|| {
-            format!("a machine of {} cannot run programs of {}", std::env::consts::ARCH, self.system)
-        })?;
+        let emulator = self.emulator.as_ref().filter(|_| self.can_run());
+        let emulator =
+            emulator.with_context(|| format!("{} cannot run programs of {}", std::env::consts::ARCH, self.system))?;
         setup::install(sh, &["qemu-user-static"])?;
         emulator.register(sh)
     }

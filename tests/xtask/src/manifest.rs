@@ -46,7 +46,7 @@ pub fn write(sh: &Shell, bed: &TestBed, dist: &Path, channel: Option<&str>) -> R
         emulated: bed.machine.is_emulated(),
         auditor: dist.join("rtld_loader.so"),
         replit_env_cli: dist.join("replit-env-cli"),
-        tools: setup::tools().collect(),
+        tools: tools(bed)?,
         views: ["nix", "distribution"],
         channels: chosen.map(describe).collect::<Result<_>>()?,
     };
@@ -54,4 +54,16 @@ pub fn write(sh: &Shell, bed: &TestBed, dist: &Path, channel: Option<&str>) -> R
     let file = bed.of_set().join("manifest.json");
     sh.write_file(&file, serde_json::to_vec_pretty(&manifest)?)?;
     Ok(file)
+}
+
+/// What of this machine's tools is of use with the bed's programs. An emulator's system calls and memory are to be seen in the
+/// place of theirs, and this machine's ldconfig knows none of their libraries.
+fn tools(bed: &TestBed) -> Result<BTreeMap<&'static str, PathBuf>> {
+    let mut tools: BTreeMap<_, _> = setup::tools().collect();
+    if bed.machine.is_emulated() {
+        tools.retain(|name, _| !["gdb", "strace"].contains(name));
+        let newest = &bed.channels.first().context("there is a channel")?.name;
+        tools.insert("ldconfig", bed.channel(newest)?.programs.glibc.join("bin/ldconfig"));
+    }
+    Ok(tools)
 }

@@ -37,7 +37,7 @@ impl Nix {
              extra-platforms = {}\n",
             paths.join(" "),
             // The tools that build are this machine's, whatever the packages are for.
-            MACHINES.map(|machine| machine.system).join(" ")
+            MACHINES.each_ref().map(|machine| machine.system).join(" ")
         );
         let nix = Self { config, state: state.to_owned(), system: machine.system };
         nix.command(cmd!(sh, "nix-store --init")).run()?;

@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::machine::Machine;
+use crate::machine::{MACHINES, Machine};
 use crate::{build, crates, docs, step, tree};
 
 /// What is built.
 const FILES: [&str; 2] = ["rtld_loader.so", "replit-env-cli"];
 
-/// What to do with the result.
+/// What to build, and what to do with the result.
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Machines to build for, as Rust names them; or `all`. By default it is this one.
+    #[arg(long, value_delimiter = ',', value_name = "TARGETS")]
+    target: Vec<String>,
     /// Also write the hashes into docs/reliability.md.
     #[arg(long)]
     docs: bool,
@@ -50,19 +53,33 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     for place in &PLACES {
         copy(&sh.current_dir(), &place.source(temporary.path()))?;
     }
-    let built = PLACES.iter().map(|place| place.build(sh, temporary.path())).collect::<Result<Vec<_>>>()?;
     let mut rows = String::new();
-    for name in FILES {
-        let hash = same(&built.iter().map(|directory| directory.join(name)).collect::<Vec<_>>())?;
-        println!("{hash}  {name}");
-        rows += &format!("| `{name}` | `{hash}` |\n");
+    for machine in machines(&arguments.target)? {
+        machine.prepare(sh)?;
+        let build = |place: &Place| place.build(sh, machine, temporary.path());
+        let built = PLACES.iter().map(build).collect::<Result<Vec<_>>>()?;
+        for name in FILES {
+            let hash = same(&built.iter().map(|directory| directory.join(name)).collect::<Vec<_>>())?;
+            println!("{hash}  {name} for {}", machine.target);
+            rows += &format!("| {} | `{name}` | `{hash}` |\n", machine.system);
+        }
     }
     if arguments.docs {
         let date = cmd!(sh, "date --utc +%F").quiet().read()?;
-        let text = format!("\nBuilt on {date} {}.\n\n| file | SHA-256 |\n|---|---|\n{rows}", toolchain(sh)?);
+        let header = "| for | file | SHA-256 |\n|---|---|---|\n";
+        let text = format!("\nBuilt on {date} on {}.\n\n{header}{rows}", toolchain(sh)?);
         docs::hashes(sh, &text)?;
     }
     Ok(())
+}
+
+/// Those that are asked for.
+fn machines(names: &[String]) -> Result<Vec<&'static Machine>> {
+    match names {
+        [] => Ok(vec![Machine::host()?]),
+        [all] if all == "all" => Ok(MACHINES.iter().collect()),
+        names => names.iter().map(|name| Machine::named(name)).collect(),
+    }
 }
 
 impl Place {
@@ -72,13 +89,15 @@ impl Place {
     }
 
     /// Builds that copy, and returns where the files are.
-    fn build(&self, sh: &Shell, temporary: &Path) -> Result<PathBuf> {
+    fn build(&self, sh: &Shell, machine: &Machine, temporary: &Path) -> Result<PathBuf> {
         let place = temporary.join(self.directory);
-        let (home, out) = (place.join("home"), place.join("out"));
+        let (home, out) = (place.join("home"), place.join("out").join(machine.target));
         std::fs::create_dir_all(&home)?;
         // Another path to the crates, which are as cargo has downloaded and checked them.
         let crates = place.join("crates");
-        std::os::unix::fs::symlink(crates::home(sh)?, &crates)?;
+        if !crates.exists() {
+            std::os::unix::fs::symlink(crates::home(sh)?, &crates)?;
+        }
         let _source = sh.push_dir(self.source(temporary));
         // rustup has its toolchains in the home directory, unless it is told where.
         let _toolchains = sh.push_env("RUSTUP_HOME", toolchains(sh)?);
@@ -87,7 +106,7 @@ impl Place {
         let _zone = sh.push_env("TZ", self.zone);
         let _language = sh.push_env("LC_ALL", self.language);
         let _date = sh.push_env("SOURCE_DATE_EPOCH", self.date);
-        build::in_place(sh, Machine::host()?, &place.join("compiled"), &out)?;
+        build::in_place(sh, machine, &place.join("compiled"), &out)?;
         Ok(out)
     }
 }
@@ -130,17 +149,29 @@ fn difference(one: &[u8], other: &[u8]) -> Option<usize> {
     place.or_else(|| (one.len() != other.len()).then(|| one.len().min(other.len())))
 }
 
-/// What compiled and linked, and for which machine: other versions make other bytes.
+/// What compiled and linked, and where: other versions make other bytes.
 fn toolchain(sh: &Shell) -> Result<String> {
     let rustc = cmd!(sh, "rustc --version").quiet().read()?;
     let linker = cmd!(sh, "ld.bfd --version").quiet().read()?;
     let linker = linker.lines().next().context("ld --version prints a line")?.to_owned();
-    Ok(format!("for {}-linux by {rustc}, linked by {linker}", std::env::consts::ARCH))
+    Ok(format!("{}-linux by {rustc}, linked by {linker}", std::env::consts::ARCH))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machines_are_asked_for_by_name() {
+        let targets = |names: &[&str]| -> Vec<&str> {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            machines(&names).unwrap().iter().map(|machine| machine.target).collect()
+        };
+        assert_eq!(targets(&[]), [Machine::host().unwrap().target]);
+        assert_eq!(targets(&["i686-unknown-linux-gnu"]), ["i686-unknown-linux-gnu"]);
+        assert_eq!(targets(&["all"]).len(), MACHINES.len());
+        assert!(machines(&["nothing".to_owned()]).is_err());
+    }
 
     #[test]
     fn files_that_differ_are_told_apart() {

@@ -161,8 +161,7 @@ mod tests {
     use cyclonedx_bom::prelude::{Bom, SpecVersion, Validate};
 
     use super::*;
-
-    const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
+    use crate::machine::MACHINES;
 
     fn shell() -> Shell {
         let sh = Shell::new().unwrap();
@@ -193,7 +192,7 @@ mod tests {
     fn another_reader_takes_it_and_finds_every_crate_as_it_is_locked() {
         let sh = shell();
         let lock = CargoLock::read(&sh.current_dir()).unwrap();
-        for target in TARGETS {
+        for target in MACHINES.iter().map(|machine| machine.target) {
             let text = make(&sh, target).unwrap().to_string();
             let bom = Bom::parse_from_json(text.as_bytes()).unwrap();
             let validated = bom.validate_version(SpecVersion::V1_5);
@@ -219,7 +218,7 @@ mod tests {
     #[test]
     fn what_a_crate_cannot_do_without_is_in_it() {
         let sh = shell();
-        let document = make(&sh, TARGETS[0]).unwrap();
+        let document = make(&sh, MACHINES[0].target).unwrap();
         let names = names(&document);
         let metadata = MetadataCommand::new().current_dir(sh.current_dir()).exec().unwrap();
         let is_macro = |name: &str| {
@@ -240,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_chores_and_tests_use_is_not_in_it() {
-        let document = make(&shell(), TARGETS[0]).unwrap();
+        let document = make(&shell(), MACHINES[0].target).unwrap();
         let names = names(&document);
         for chore in
             ["xtask", "suite", "goblin", "plotters", "nixfmt_rs", "insta", "libtest-mimic", "serde_derive", "syn"]
@@ -252,6 +251,6 @@ mod tests {
     #[test]
     fn it_is_the_same_each_time() {
         let sh = shell();
-        assert_eq!(make(&sh, TARGETS[0]).unwrap(), make(&sh, TARGETS[0]).unwrap());
+        assert_eq!(make(&sh, MACHINES[0].target).unwrap(), make(&sh, MACHINES[0].target).unwrap());
     }
 }

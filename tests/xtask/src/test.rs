@@ -1,13 +1,13 @@
 //! `cargo xtask test`: every check and test, the integration tests last.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
-use crate::machine::Machine;
+use crate::machine::{MACHINES, Machine};
 use crate::{build, channels, format, image, manifest, panics, setup, step, templates, users};
 
 /// What to test.
@@ -16,7 +16,7 @@ pub struct Arguments {
     /// Run the integration tests on this channel alone.
     #[arg(long)]
     channel: Option<String>,
-    /// Run the integration tests for this machine alone, as Rust names it: i686-unknown-linux-gnu, or
+    /// Run the integration tests of this machine alone, as Rust names it: i686-unknown-linux-gnu, or
     /// aarch64-unknown-linux-gnu under qemu.
     #[arg(long)]
     target: Option<String>,
@@ -35,6 +35,8 @@ enum Part {
     Cargo,
     /// The flake, default.nix, a second project's flake, the templates, and the image.
     Nix,
+    /// Real processes on each channel of other machines whose programs run here.
+    Machines,
     /// Real processes on each channel.
     Integration,
 }
@@ -43,7 +45,8 @@ enum Part {
 pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     setup::run(sh)?;
     if let Some(target) = &arguments.target {
-        return on_machine(sh, Machine::named(target)?, arguments);
+        let manifest = manifest_of(sh, Machine::named(target)?, arguments)?;
+        return integration(sh, &manifest, &arguments.harness);
     }
     let bed = channels::make(sh, Set::Tests)?;
     let runs = |part| arguments.only.is_empty() || arguments.only.contains(&part);
@@ -53,19 +56,37 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     if runs(Part::Nix) {
         nix(sh, &bed)?;
     }
+    if runs(Part::Machines) {
+        for machine in MACHINES.iter().filter(|machine| !machine.is_host() && machine.can_run()) {
+            other_machine(sh, machine, arguments)?;
+        }
+    }
     if runs(Part::Integration) {
-        on_machine(sh, bed.machine, arguments)?;
+        let manifest = manifest_of(sh, bed.machine, arguments)?;
+        integration(sh, &manifest, &arguments.harness)?;
     }
     Ok(())
 }
 
-/// Builds for a machine, and runs the integration tests with its channels.
-fn on_machine(sh: &Shell, machine: &'static Machine, arguments: &Arguments) -> Result<()> {
+/// Builds for a machine, and makes its channels.
+fn manifest_of(sh: &Shell, machine: &'static Machine, arguments: &Arguments) -> Result<PathBuf> {
     let bed = channels::make_for(sh, machine, Set::Tests)?;
     users::make(sh, &bed)?;
     let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
     build::check_places(sh, &build::dist(sh, machine))?;
-    integration(sh, &manifest, &arguments.harness)
+    Ok(manifest)
+}
+
+/// The integration tests of another machine, in short.
+fn other_machine(sh: &Shell, machine: &'static Machine, arguments: &Arguments) -> Result<()> {
+    let manifest = manifest_of(sh, machine, arguments)?;
+    let harness = &arguments.harness;
+    let test = cmd!(sh, "cargo test --quiet --package suite --test integration -- {harness...}");
+    let output = step::run(&format!("integration tests of {}", machine.system), test.env("RTLD_MANIFEST", manifest))?;
+    let passed = count(&output);
+    ensure!(passed > 0 || !harness.is_empty(), "there are no tests of {}", machine.system);
+    step::say(&format!("  {passed} passed"));
+    Ok(())
 }
 
 /// What needs no channel.

@@ -18,16 +18,16 @@ const OWN_MEMORY: usize = 4096;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::new("hostile/reload", reload),
-        Case::new("hostile/reload-refused", reload_refused),
+        Case::new("hostile/reload", reload).not_emulated(),
+        Case::new("hostile/reload-refused", reload_refused).not_emulated(),
         Case::new("hostile/crowd", crowd),
         Case::new("hostile/files-change-while-read", swaps),
         Case::new("hostile/directory-vanishes", directory_vanishes),
         Case::new("hostile/odd-entries", odd_entries),
         Case::new("hostile/no-descriptors", no_descriptors),
-        Case::new("hostile/no-memory", no_memory),
+        Case::new("hostile/no-memory", no_memory).not_emulated(),
         Case::new("hostile/namespaces", namespaces).since((2, 35)).glibc_of_the_machine(),
-        Case::new("hostile/thread-stack-of-16-kib", thread_stack),
+        Case::new("hostile/thread-stack-of-16-kib", thread_stack).not_emulated(),
     ]
 }
 

@@ -28,8 +28,8 @@ const FOUND: &str = "libfound.so";
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::new("hostile/seccomp-kills", kills),
-        Case::new("hostile/seccomp-fails", fails),
+        Case::new("hostile/seccomp-kills", kills).not_emulated(),
+        Case::new("hostile/seccomp-fails", fails).not_emulated(),
         Case::new("hostile/system-calls-at-the-start", at_the_start).tool("strace"),
     ]
 }

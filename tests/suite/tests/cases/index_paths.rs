@@ -32,8 +32,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/requester-is-gone", requester_is_gone),
         Case::new("index/script", script),
         Case::new("index/hard-links", hard_links),
-        Case::new("index/hard-links-without-proc", hard_links_without_proc).views(&[View::Nix]),
-        Case::new("index/links-without-proc", links_without_proc).views(&[View::Nix]),
+        Case::new("index/hard-links-without-proc", hard_links_without_proc).views(&[View::Nix]).not_emulated(),
+        Case::new("index/links-without-proc", links_without_proc).views(&[View::Nix]).not_emulated(),
     ]
 }
 

@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("inherit/nested", nested),
         Case::new("inherit/index", index).tool("strace"),
         Case::new("inherit/disabled", disabled),
-        Case::new("inherit/odd-entries", odd_entries),
+        Case::new("inherit/odd-entries", odd_entries).not_emulated(),
         // As for guest/static-child.
         Case::new("inherit/static-child", static_child).since((2, 35)).views(&[View::Nix, View::Distribution]),
     ]

@@ -133,9 +133,18 @@ impl Case {
         self
     }
 
-    /// A case that is seen only with a tool, which not every build sandbox has.
+    /// A case that is seen only with a tool, which not every build sandbox has, and some of which an emulator is in the way of.
     fn tool(mut self, name: &'static str) -> Case {
-        self.applies.push(Box::new(move |manifest, _, view| view != View::Direct || manifest.tools.contains_key(name)));
+        self.applies.push(Box::new(move |manifest, _, view| {
+            let is_there = view != View::Direct && !manifest.emulated;
+            is_there || manifest.tools.contains_key(name)
+        }));
+        self
+    }
+
+    /// A case of what the kernel itself lets a process do: an emulator is in the way of that.
+    fn not_emulated(mut self) -> Case {
+        self.applies.push(Box::new(|manifest, _, _| !manifest.emulated));
         self
     }
 

@@ -11,7 +11,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("names/all-agree", all_agree),
         Case::new("names/needed-agrees", needed_agrees),
         Case::new("names/origin-finds-sibling", origin_finds_sibling),
-        Case::new("names/debugger", debugger).views(&[View::Distribution]),
+        Case::new("names/debugger", debugger).views(&[View::Distribution]).tool("gdb"),
     ]
 }
 

@@ -21,12 +21,16 @@ pub fn cases() -> Vec<Case> {
     // bubblewrap takes the right to run such programs away.
     const VIEWS: &[View] = &[View::Distribution];
     vec![
-        Case::new("secure/setuid-program", |bed| privileged_program(bed, Rights::User)).views(VIEWS),
-        Case::new("secure/setgid-program", |bed| privileged_program(bed, Rights::Group)).views(VIEWS),
-        Case::new("secure/program-with-capabilities", |bed| privileged_program(bed, Rights::Capabilities)).views(VIEWS),
-        Case::new("secure/trusted-auditor", trusted_auditor).views(VIEWS),
+        Case::new("secure/setuid-program", |bed| privileged_program(bed, Rights::User)).views(VIEWS).not_emulated(),
+        Case::new("secure/setgid-program", |bed| privileged_program(bed, Rights::Group)).views(VIEWS).not_emulated(),
+        Case::new("secure/program-with-capabilities", |bed| privileged_program(bed, Rights::Capabilities))
+            .views(VIEWS)
+            .not_emulated(),
+        Case::new("secure/trusted-auditor", trusted_auditor).views(VIEWS).not_emulated(),
         Case::new("secure/trusted-auditor-makes-no-call", trusted_makes_no_call).views(VIEWS).tool("strace"),
-        Case::new("secure/trusted-auditor-leaves-the-environment", trusted_leaves_environment).views(VIEWS),
+        Case::new("secure/trusted-auditor-leaves-the-environment", trusted_leaves_environment)
+            .views(VIEWS)
+            .not_emulated(),
         Case::new("skipped/unreadable", unreadable).views(VIEWS),
     ]
 }

@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("static-tls/opened-later", opened_later),
         Case::new("static-tls/less-is-raised", |bed| users_value(bed, &["1", "0777", "0x200", "junk", ""], true)),
         Case::new("static-tls/more-is-kept", |bed| users_value(bed, &["24000", "056700", "0x5dc0"], false)),
-        Case::new("static-tls/small-stacks", small_stacks),
+        Case::new("static-tls/small-stacks", small_stacks).not_emulated(),
         Case::new("static-tls/profile", profile),
     ]
 }
