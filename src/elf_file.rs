@@ -322,15 +322,13 @@ impl<'r> Tables<'r> {
         let mut from = 0;
         for (part, room) in strings.0.iter_mut().zip(room.chunks_exact_mut(PART)) {
             // The first string that is not there yet, and the last one that fits in with it.
-            let mut first = usize::MAX;
+            let mut first = None;
             self.each_string(dynamic, |offset| {
-                if offset >= from {
-                    first = first.min(offset);
+                if offset >= from && first.is_none_or(|first| offset < first) {
+                    first = Some(offset);
                 }
             })?;
-            if first == usize::MAX {
-                break;
-            }
+            let Some(first) = first else { break };
             let (mut last, limit) = (first, first.checked_add(room.len().checked_sub(LAST_STRING)?)?);
             self.each_string(dynamic, |offset| {
                 if offset < limit {

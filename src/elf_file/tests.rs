@@ -173,6 +173,9 @@ fn damage_is_told_apart() {
         (DYNAMIC_AT + 40, &[0xff; 8], Skip::Versions),
         // A string table that ends too soon.
         (DYNAMIC_AT + 56, &12u64.to_ne_bytes(), Skip::Versions),
+        // A soname far beyond it, also at the last offset that there is.
+        (DYNAMIC_AT + 24, &(u64::MAX - 1).to_ne_bytes(), Skip::Versions),
+        (DYNAMIC_AT + 24, &[0xff; 8], Skip::Versions),
         // vn_version, vn_file, vn_aux, vn_next; vna_hash, vna_name, vna_next.
         (NEEDS_AT, &[2, 0], Skip::Versions),
         (NEEDS_AT + 4, &[0xff, 0xff, 0, 0], Skip::Versions),
