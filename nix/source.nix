@@ -17,6 +17,7 @@ lib.fileset.toSource {
     ../docs/rtld_loader.7
     ../docs/security.md
     ../src
+    ../tests/fuzz
     ../tests/suite
     ../tests/xtask
     ../wrapper

@@ -33,3 +33,13 @@ mod share;
 mod static_tls;
 mod tunables;
 mod variables;
+
+/// What tests/fuzz reaches of the generator: it writes indexes of its own, for the auditor's reader. No interface for anybody
+/// else.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::channels::{Channel, Glibc};
+    pub use crate::declared::ListEntry;
+    pub use crate::hints::Hints;
+    pub use crate::layout::{Directories, Entry, Listed, write};
+}

@@ -1,5 +1,5 @@
 //! Writes what the bench measured into docs/performance.md, with the plot beside it, and what the sweep came to into
-//! docs/reliability.md.
+//! docs/reliability.md, beside what fuzzing and two builds came to.
 
 use std::thread;
 
@@ -28,6 +28,20 @@ pub fn sweep(sh: &Shell, table: &str) -> Result<()> {
     let date = cmd!(sh, "date --utc +%F").quiet().read()?;
     let text = format!("\nOn {date}, {}.\n\n{table}\n", machine(sh)?);
     let page = replaced(&sh.read_file(SWEEP_PAGE)?, SWEEP_MARKS, &text);
+    sh.write_file(SWEEP_PAGE, page.with_context(|| format!("{SWEEP_PAGE} has no marks"))?)?;
+    step::say(&format!("Written: {SWEEP_PAGE}"));
+    Ok(())
+}
+
+/// The marks of what fuzzing came to, on the same page.
+const FUZZING_MARKS: (&str, &str) =
+    ("<!-- Written by `cargo xtask fuzz --docs`: -->\n", "<!-- Up to here: fuzzing. -->\n");
+
+/// Puts the table of the fuzz targets into its page.
+pub fn fuzzing(sh: &Shell, table: &str) -> Result<()> {
+    let date = cmd!(sh, "date --utc +%F").quiet().read()?;
+    let text = format!("\nUntil {date}, {}.\n\n{table}", machine(sh)?);
+    let page = replaced(&sh.read_file(SWEEP_PAGE)?, FUZZING_MARKS, &text);
     sh.write_file(SWEEP_PAGE, page.with_context(|| format!("{SWEEP_PAGE} has no marks"))?)?;
     step::say(&format!("Written: {SWEEP_PAGE}"));
     Ok(())
@@ -105,7 +119,7 @@ mod tests {
     #[test]
     fn the_sweeps_page_has_its_marks() {
         let page = include_str!("../../../docs/reliability.md");
-        assert!(replaced(page, SWEEP_MARKS, "").is_some());
+        assert!(replaced(page, SWEEP_MARKS, "").is_some() && replaced(page, FUZZING_MARKS, "").is_some());
     }
 
     #[test]

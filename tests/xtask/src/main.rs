@@ -12,6 +12,7 @@ mod deny;
 mod docs;
 mod flake;
 mod format;
+mod fuzz;
 mod image;
 mod indexing;
 mod lock;
@@ -65,6 +66,8 @@ enum Chore {
     },
     /// Formats the Rust and the Nix files.
     Format,
+    /// Has libFuzzer look for bytes that are not read as they should be.
+    Fuzz(fuzz::Arguments),
     /// Sets everything up and runs a program through `nix run .#replit-env`, after a run without it.
     Run {
         /// The program and its arguments.
@@ -114,6 +117,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
             println!("{}", manifest.display());
         }
         Chore::Format => format::run(&sh)?,
+        Chore::Fuzz(arguments) => fuzz::run(&sh, &arguments)?,
         Chore::Run { command } => return demo::run(&sh, &called_from, &command),
         Chore::Test(arguments) => test::run(&sh, &arguments)?,
         Chore::Bench(arguments) => bench::run(&sh, &arguments)?,

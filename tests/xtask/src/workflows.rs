@@ -143,5 +143,5 @@ fn the_chores_that_they_run_are_there() {
     }
     seen.sort();
     seen.dedup();
-    assert_eq!(seen, ["deny", "reproduce", "sbom", "test"]);
+    assert_eq!(seen, ["deny", "fuzz", "reproduce", "sbom", "test"]);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use serde::Deserialize;
 use spdx::{Expression, LicenseReq, ParseMode};
 
@@ -127,11 +127,11 @@ fn rules() -> Rules {
     toml::from_str(&std::fs::read_to_string(root().join("deny.toml")).unwrap()).unwrap()
 }
 
-/// What cargo makes of the tree. It fails if Cargo.lock lacks anything.
+/// What cargo makes of the tree, with what only some feature brings. It fails if Cargo.lock lacks anything.
 fn metadata() -> Metadata {
-    let command =
-        |command: &mut MetadataCommand| command.current_dir(root()).other_options(["--locked".to_owned()]).exec();
-    command(&mut MetadataCommand::new()).unwrap()
+    let mut command = MetadataCommand::new();
+    let command = command.current_dir(root()).features(CargoOpt::AllFeatures);
+    command.other_options(["--locked".to_owned()]).exec().unwrap()
 }
 
 fn crates() -> Vec<Crate> {
