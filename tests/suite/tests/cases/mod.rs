@@ -12,6 +12,7 @@ mod channels;
 mod claims;
 mod costs;
 mod damaged;
+mod declined;
 mod drivers;
 mod environment;
 mod explain;
@@ -56,6 +57,8 @@ type Condition = dyn Fn(&Manifest, &Channel, View) -> bool + Send;
 
 /// A claim about the auditor in a process.
 pub struct Case {
+    /// Whether it is a case of where the auditor declines.
+    declined: bool,
     /// Its name in the trial's.
     pub name: String,
     /// What proves it.
@@ -73,7 +76,7 @@ pub struct FileCase {
 
 impl Case {
     fn new(name: impl Into<String>, check: impl Fn(&Bed) -> Result<()> + Send + Sync + 'static) -> Case {
-        Case { name: name.into(), check: Box::new(check), applies: Vec::new() }
+        Case { declined: false, name: name.into(), check: Box::new(check), applies: Vec::new() }
     }
 
     /// A case of some views only.
@@ -100,6 +103,12 @@ impl Case {
     /// A case of what glibc could do before this version.
     fn before(mut self, version: (u32, u32)) -> Case {
         self.applies.push(Box::new(move |_, channel, _| channel.version() < version));
+        self
+    }
+
+    /// A case of where the auditor declines. All others are of where it does not.
+    fn where_the_auditor_declines(mut self) -> Case {
+        self.declined = true;
         self
     }
 
@@ -150,7 +159,8 @@ impl Case {
 
     /// Whether the case can be seen there.
     pub fn applies(&self, manifest: &Manifest, channel: &Channel, view: View) -> bool {
-        self.applies.iter().all(|condition| condition(manifest, channel, view))
+        let declines = channel.system == "aarch64-linux" && channel.version() < (2, 35);
+        self.declined == declines && self.applies.iter().all(|condition| condition(manifest, channel, view))
     }
 }
 
@@ -172,6 +182,7 @@ pub fn all() -> Vec<Case> {
         hints::cases(),
         drivers::cases(),
         old_glibc::cases(),
+        declined::cases(),
         environment::cases(),
         secure::cases(),
         logging::cases(),
