@@ -154,7 +154,10 @@ impl Finding {
             }
             Self::EntryWritable { entry, at } => {
                 Message::new(Warning, format!("everybody can put libraries into a declared path: {}", show(entry)))
-                    .reason("Who does so has code of theirs run in your processes.")
+                    .reason(
+                        "The auditor ignores what everybody can write to. Where it is a directory above, who does so has code \
+                         of theirs run in your processes.",
+                    )
                     .remedy("Take the right to write away:")
                     .line(format!("chmod o-w {}", word(at)))
             }
