@@ -230,7 +230,8 @@ fn before_libc(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Real libraries are laid out as they are, and cost no more to look at than the fixtures.
+/// Real libraries are laid out as they are, and cost no more to look at than the fixtures: what they need of libm is looked at for
+/// each of them.
 fn real_candidate(bed: &Bed) -> Result<()> {
     let libraries = libstdcxx(bed)?;
     let (own, newest) = libraries.last().context("there is no channel")?;
@@ -246,7 +247,7 @@ fn real_candidate(bed: &Bed) -> Result<()> {
     let without = count(&bed.path("none"))?;
     for (other, _) in libraries.iter().filter(|(directory, _)| directory != own) {
         let added = count(other)? - without;
-        ensure!(added > 0 && added <= LIMITS.candidate, "{added} system calls for {}", other.display());
+        ensure!(added > 0 && added <= LIMITS.candidate + LIMITS.again, "{added} system calls for {}", other.display());
     }
     Ok(())
 }
