@@ -145,6 +145,12 @@ struct Generate {
     #[arg(long, value_name = "FILE")]
     auditor: Option<PathBuf>,
 
+    /// The audit library for 32-bit programs, on x86_64: each program gets the one of its own kind, and LD_AUDIT has $PLATFORM
+    ///
+    /// Without it 32-bit programs print `wrong ELF class` once, and find no declared library.
+    #[arg(long, value_name = "FILE")]
+    auditor_32: Option<PathBuf>,
+
     /// What answers --help, --version and --print-env of the script; if not given, this program
     #[arg(long, value_name = "FILE")]
     helper: Option<PathBuf>,
@@ -248,6 +254,7 @@ fn environment(arguments: Generate, matches: &ArgMatches) -> Result<Environment>
             Some(auditor) => auditor,
             None => generate::auditor_of(&this)?,
         },
+        auditor_32: arguments.auditor_32,
         helper: std::path::absolute(arguments.helper.unwrap_or(this))?,
         shell: arguments.shell,
     })

@@ -4,7 +4,7 @@
 //! local storage that has, `channels` which glibc its libraries are for (`library_file` reads them), and `index` what
 //! each of its objects will find, with `hints` for libraries that nobody declares (`layout` writes its bytes). `script`
 //! turns it all into shell text (`sh/` holds the parts that never change; `fish` is for the one shell that is not like
-//! the others), `generate` writes the files. `print_env` prints what a script has set, `explain` says what comes of it,
+//! the others), `generate` writes the files, `platform` knows what an auditor of each class takes. `print_env` prints what a script has set, `explain` says what comes of it,
 //! `doctor` what is wrong with it (`first_line` reads scripts for both). `progress` shows who waits how far it is.
 //! `help`, `completions` and `man` are for readers, and `share` puts them where shells and man(1) look.
 #![deny(unsafe_code)]
@@ -26,6 +26,7 @@ mod layout;
 mod library_file;
 mod man;
 mod object_file;
+mod platform;
 mod print_env;
 mod progress;
 mod script;

@@ -10,11 +10,14 @@ use rtld_loader::drivers::DIRECTORY;
 use rtld_loader::index::is_listed;
 use rtld_loader::skip::Skip;
 use rtld_loader::tokens::has_token;
+use rtld_loader::views::Look;
 
+use super::auditor;
 use super::finding::Finding;
 use super::message::show_bytes;
 use super::report::Report;
 use super::world::{STORE, World};
+use crate::platform;
 
 /// The entries that count, each once, without closing slashes.
 pub fn usable(world: &World) -> Vec<PathBuf> {
@@ -129,9 +132,14 @@ fn check_entry(world: &World, path: &Path, report: &mut Report) -> Content {
     Content::Known
 }
 
-/// Whether ld.so would load a library, as far as its beginning tells.
+/// Whether ld.so would load a library, as far as its beginning tells: that of a 32-bit program, too, if those have an auditor.
 fn judge(world: &World, path: &Path) -> Result<(), String> {
-    let verdict = candidate::check(&world.look(path)).unwrap_or(Err(Skip::Broken));
+    let look = world.look(path);
+    let is_for_32 = |look: &Look| matches!(look, Look::File(file) if platform::is_i386(file.as_bytes()));
+    let verdict = match candidate::check(&look).unwrap_or(Err(Skip::Broken)) {
+        Err(Skip::OtherMachine) if is_for_32(&look) && auditor::is_for_32(world) => Ok(()),
+        verdict => verdict,
+    };
     verdict.map_err(|skip| show_bytes(&skip.text().concat()))
 }
 

@@ -46,6 +46,10 @@ findings! {
     "callers-auditor-gone" => CallersAuditorGone { path: PathBuf },
     /// ld.so cannot load an auditor.
     "auditor-unloadable" => AuditorUnloadable { path: PathBuf, is_ours: bool, reason: String },
+    /// ld.so cannot load the auditor of ours that it gets where `$PLATFORM` is this.
+    "auditor-of-platform" => AuditorOfPlatform { path: PathBuf, platform: String, reason: String },
+    /// LD_AUDIT has `$PLATFORM`, and the kernel does not say what that is.
+    "no-platform" => NoPlatform,
     /// An auditor without an absolute path.
     "auditor-relative" => AuditorRelative { entry: PathBuf },
     /// Two auditors of ours. `rest` is LD_AUDIT without the second.
@@ -154,7 +158,7 @@ findings! {
     "program-static" => ProgramStatic { path: PathBuf },
     /// Its ld.so is musl's.
     "program-musl" => ProgramMusl { path: PathBuf, loader: PathBuf },
-    /// It is 32-bit.
+    /// It is 32-bit, and there is no auditor for it.
     "program-32" => Program32 { path: PathBuf },
     /// It is for another machine.
     "program-of-other-machine" => ProgramOfOtherMachine { path: PathBuf },

@@ -61,6 +61,17 @@ impl Finding {
                     .remedy(AGAIN_AND_SHELL)
                     .line("unset LD_AUDIT")
             }
+            Self::AuditorOfPlatform { path, platform, reason } => {
+                let problem = format!("where $PLATFORM is {platform}, ld.so cannot load the auditor: {reason}");
+                Message::new(Warning, format!("{problem}: {}", show(path)))
+                    .reason("Each process whose ld.so says so prints an ERROR line, and finds no declared library.")
+                    .remedy(AGAIN)
+            }
+            Self::NoPlatform => {
+                Message::new(Warning, "LD_AUDIT has $PLATFORM, and the kernel does not tell what that is (AT_PLATFORM)")
+                    .reason("Where ld.so does not know the processor itself, processes print an ERROR line and are not helped.")
+                    .remedy("Make the environment for one kind of programs: without `enable32Bit`, or --auditor-32.")
+            }
             Self::AuditorRelative { entry } => {
                 Message::new(Warning, format!("an auditor in LD_AUDIT has no absolute path: {}", show(entry)))
                     .reason("Where a process does not find it from its working directory, it prints an ERROR line.")
@@ -342,8 +353,11 @@ impl Finding {
                     .remedy("Take a build for glibc (of a wheel manylinux, not musllinux).")
             }
             Self::Program32 { path } => Message::new(Warning, format!("{} is a 32-bit program", show(path)))
-                .reason("The auditor is 64-bit: the program prints `wrong ELF class` once, runs, and gets no library.")
-                .remedy("Take a 64-bit build, or start it without the auditor:")
+                .reason("LD_AUDIT has no auditor for it: it prints `wrong ELF class` once, runs, and gets no library.")
+                .remedy(
+                    "On x86_64, make the environment with one (`enable32Bit` of mkReplitEnv, --auditor-32 of the generator). \
+                     Or take a 64-bit build, or start it without the auditor:",
+                )
                 .line(format!("env --unset=LD_AUDIT {}", word(path))),
             Self::ProgramOfOtherMachine { path } => {
                 Message::new(Error, format!("{} is for another kind of machine", show(path)))

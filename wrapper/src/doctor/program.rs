@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rtld_loader::family;
 use rtld_loader::index::is_listed;
 
+use super::auditor;
 use super::declared::usable;
 use super::finding::Finding;
 use super::message::{show, show_bytes};
@@ -45,12 +46,19 @@ fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
     if !world.is_executable(path) {
         return report.find(Finding::ProgramNotExecutable { path: owned });
     }
-    let loader = match ProgramFile::read(world, path) {
+    let (loader, is_own) = match ProgramFile::read(world, path) {
         Some(ProgramFile::Script { interpreter, named_to_env }) => {
             return check_script(world, path, &interpreter, named_to_env, scripts, report);
         }
-        Some(ProgramFile::Elf { loader }) => loader,
-        Some(ProgramFile::Elf32) => return report.find(Finding::Program32 { path: owned }),
+        Some(ProgramFile::Elf { loader }) => (loader, true),
+        Some(ProgramFile::Elf32 { loader, is_i386 }) => {
+            let is_helped = is_i386 && auditor::is_for_32(world);
+            // What is static has no need of an auditor, and what has no ld.so, or musl's, has another problem.
+            if !is_helped && loader.as_deref().is_some_and(|loader| !is_musl(loader) && world.exists(loader)) {
+                return report.find(Finding::Program32 { path: owned });
+            }
+            (loader, false)
+        }
         Some(ProgramFile::OtherMachine) => return report.find(Finding::ProgramOfOtherMachine { path: owned }),
         Some(ProgramFile::Unknown) => return report.find(Finding::ProgramUnknown { path: owned }),
         // What may be executed and not read.
@@ -63,7 +71,7 @@ fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
     let Some(loader) = loader else {
         return report.find(Finding::ProgramStatic { path: owned });
     };
-    if loader.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-musl-")) {
+    if is_musl(&loader) {
         return report.find(Finding::ProgramMusl { path: owned, loader });
     }
     if !world.exists(&loader) {
@@ -71,10 +79,15 @@ fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
     }
     let glibc = world.real(&loader).and_then(|loader| minor(world, loader.parent()?));
     if let Some(minor) = glibc {
-        check_glibc(world, path, minor, report);
+        check_glibc(world, path, minor, is_own, report);
     }
     let glibc = glibc.map_or("of unknown version".into(), |minor| format!("2.{minor}"));
     report.well_since(before, format!("program: {} is started by {}, glibc {glibc}", show(path), show(&loader)));
+}
+
+/// Whether an ld.so is musl's.
+fn is_musl(loader: &Path) -> bool {
+    loader.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-musl-"))
 }
 
 fn check_script(
@@ -108,13 +121,17 @@ fn minor(world: &World, directory: &Path) -> Option<u32> {
     channels::stated(&world.file(directory)?)
 }
 
-fn check_glibc(world: &World, path: &Path, minor: u32, report: &mut Report) {
+/// Of the glibc of a program of our class the declared libraries are looked at, too.
+fn check_glibc(world: &World, path: &Path, minor: u32, is_own: bool, report: &mut Report) {
     let path = path.to_owned();
     if cfg!(target_arch = "aarch64") && minor < WHOLE {
         return report.find(Finding::GlibcDeclined { path, minor });
     }
     if minor < SUPPORTED {
         report.find(Finding::GlibcUnsupported { path: path.clone(), minor });
+    }
+    if !is_own {
+        return;
     }
     let needed = needed(world);
     let of = needed.len();

@@ -27,8 +27,8 @@ pub enum ProgramFile {
     Script { interpreter: PathBuf, named_to_env: Option<OsString> },
     /// An ELF program for this machine, with the ld.so that it asks for, if it asks for one.
     Elf { loader: Option<PathBuf> },
-    /// An ELF program for this machine's 32-bit sibling.
-    Elf32,
+    /// An ELF program for this machine's 32-bit sibling, likewise, and whether that is i386.
+    Elf32 { loader: Option<PathBuf>, is_i386: bool },
     /// An ELF program for another machine.
     OtherMachine,
     /// Anything else.
@@ -59,16 +59,24 @@ fn elf(file: &File, start: &[u8]) -> Option<ProgramFile> {
     let class = if header.class == Class::ELF64 { 2 } else { 1 };
     let target = u32::from(header.e_machine) | class << 16;
     if target != TARGET || header.endianness.is_little() != cfg!(target_endian = "little") {
-        return Some(if is_sibling(target) { ProgramFile::Elf32 } else { ProgramFile::OtherMachine });
+        if !is_sibling(target) || !header.endianness.is_little() {
+            return Some(ProgramFile::OtherMachine);
+        }
+        let is_i386 = header.e_machine == EM_386;
+        return Some(ProgramFile::Elf32 { loader: loader(file, start, &header)?, is_i386 });
     }
+    Some(ProgramFile::Elf { loader: loader(file, start, &header)? })
+}
+
+/// The ld.so that a program asks for. `None` if that cannot be read.
+fn loader(file: &File, start: &[u8], header: &FileHeader<AnyEndian>) -> Option<Option<PathBuf>> {
     let at = usize::try_from(header.e_phoff).ok()?;
     let len = usize::from(header.e_phnum).checked_mul(ProgramHeader::size_for(header.class))?;
     let segments = SegmentTable::new(header.endianness, header.class, start.get(at..at.checked_add(len)?)?);
-    let loader = match segments.iter().find(|segment| segment.p_type == PT_INTERP) {
-        Some(segment) => Some(interpreter(file, &segment)?),
-        None => None,
-    };
-    Some(ProgramFile::Elf { loader })
+    match segments.iter().find(|segment| segment.p_type == PT_INTERP) {
+        Some(segment) => Some(Some(interpreter(file, &segment)?)),
+        None => Some(None),
+    }
 }
 
 fn interpreter(file: &File, segment: &ProgramHeader) -> Option<PathBuf> {

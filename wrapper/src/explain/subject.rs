@@ -12,6 +12,7 @@ use rtld_loader::candidate::{Kind, kind};
 
 use crate::first_line::FirstLine;
 use crate::object_file::ObjectFile;
+use crate::platform;
 
 /// The most interpreters in a row that the kernel follows (`BINPRM_MAX_RECURSION` of fs/exec.c; execve(2)).
 const MOST_INTERPRETERS: usize = 4;
@@ -98,6 +99,20 @@ fn check(path: &Path) -> Result<()> {
     let shown = path.display();
     match kind(&start) {
         Kind::NotElf => bail!("{shown} is no program: neither an ELF file of this byte order nor a script"),
+        Kind::OtherMachine if platform::OWN_32.is_some() && platform::i386_type(&start).is_some() => {
+            let auditors = std::env::var_os("LD_AUDIT").unwrap_or_default();
+            match platform::auditor_32(std::env::split_paths(&auditors), Path::exists) {
+                Some(auditor) => bail!(
+                    "{shown} is 32-bit, and can only be observed: its auditor is {}, and what that does \
+                     `--explain --observe PROGRAM` says",
+                    auditor.display()
+                ),
+                None => bail!(
+                    "{shown} is 32-bit, and LD_AUDIT has no 32-bit auditor (`enable32Bit` of mkReplitEnv, --auditor-32 of \
+                     replit-env-cli): ld.so prints `wrong ELF class` once, and nothing that is declared is found"
+                ),
+            }
+        }
         Kind::OtherMachine => bail!("{shown} is for another kind of machine: it needs an auditor of that kind"),
         Kind::Shared | Kind::NotShared => {}
     }

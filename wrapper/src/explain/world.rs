@@ -21,17 +21,14 @@ use rtld_loader::outcome::{Outcome, Pass, Place, Unsure};
 use rtld_loader::path::PathBuf;
 use rtld_loader::search::Search;
 use rtld_loader::skip::Skip;
-use rtld_loader::tokens::has_token;
 
 use super::edge::Considered;
 use super::files::{Files, Seen};
 use super::image::FileImage;
 use super::objects::{Object, Objects, path_of};
 use super::processor;
+use crate::platform;
 use crate::script::AUDITOR;
-
-/// AT_PLATFORM of this machine.
-const PLATFORM: &[u8] = if cfg!(target_arch = "x86") { b"i686" } else { std::env::consts::ARCH.as_bytes() };
 
 /// A planned process.
 pub struct World {
@@ -120,7 +117,7 @@ impl World {
         let mut expanded = None;
         self.look(|lookup, _, _| {
             let (directory, file) = split_directory(name).unwrap_or((b"", name));
-            expanded = match lookup.search.expand(directory, PLATFORM, requester) {
+            expanded = match lookup.search.expand(directory, platform::OWN.name.as_bytes(), requester) {
                 Ok(Some(())) if directory.is_empty() => Some([b"/".as_slice(), file].concat()),
                 Ok(Some(())) => Some([lookup.search.path.as_bytes(), file].concat()),
                 _ => None,
@@ -182,7 +179,7 @@ impl World {
             files: &mut self.files,
             image: &mut || Ok(image),
             library_path: self.environment.library_path,
-            platform: PLATFORM,
+            platform: platform::OWN.name.as_bytes(),
             processor: Some(processor::takes),
             trusts_cache: false,
             path: &mut self.path,
@@ -273,8 +270,7 @@ fn environment() -> (Environment<'static>, bool) {
     let environment = Environment::read(block.iter().map(Vec::as_slice));
     let auditors = std::env::var_os("LD_AUDIT").unwrap_or_default();
     let is_ours = |path: &[u8]| split_directory(path).is_some_and(|(_, name)| name == AUDITOR.as_bytes());
-    // What ld.so makes of $PLATFORM it alone knows.
-    let is_there = |path: &[u8]| has_token(path) || path_of(path).exists();
+    let is_there = |path: &[u8]| platform::path_for(path_of(path), platform::OWN.name).is_none_or(|path| path.exists());
     let is_audited = auditors.as_bytes().split(|&byte| byte == b':').any(|path| is_ours(path) && is_there(path));
     (environment, is_audited && !environment.disabled)
 }

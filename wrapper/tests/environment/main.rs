@@ -1,6 +1,8 @@
 //! Generated environments, run for real under every shell that they are written for.
 
 mod bench;
+#[cfg(target_arch = "x86_64")]
+mod both_classes;
 mod doctor;
 mod explain;
 mod fish;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::machine::{
-    AUDITOR, CAIRO, Machine, ROOT, foreign_object, loader, object, object_with_loader, static_object,
+    AUDITOR, CAIRO, Machine, ROOT, foreign_object, loader, object, object_32, object_with_loader, static_object,
 };
 use crate::doctor::finding::Finding;
 
 /// What is broken: a name for it, how, the program that is asked for, and the ids of what is found then.
-type Case = (&'static str, fn(&mut Machine), Option<&'static str>, &'static [&'static str]);
+pub type Case = (&'static str, fn(&mut Machine), Option<&'static str>, &'static [&'static str]);
 
 /// A library that needs GLIBC_2.34.
 pub const NEW: &str = "#include <dlfcn.h>\nvoid *found(void) { return dlsym(0, \"main\"); }\n";
@@ -301,7 +301,7 @@ const VENVS: [Case; 8] = [
     ),
 ];
 
-const PROGRAMS: [Case; 22] = [
+const PROGRAMS: [Case; 25] = [
     ("in order", |_| {}, Some("tool"), &[]),
     ("missing", |_| {}, Some("none"), &["program-missing"]),
     ("missing, by a path", |_| {}, Some("./tool"), &["program-missing"]),
@@ -315,7 +315,28 @@ const PROGRAMS: [Case; 22] = [
         Some("x"),
         &["program-musl"],
     ),
-    ("of 32 bits", |machine| machine.program("/bin/x", &small_object()), Some("x"), &["program-32"]),
+    ("of 32 bits", |machine| program_32(machine, sibling(), "/lib/ld-linux.so.2"), Some("x"), &["program-32"]),
+    (
+        "of 32 bits, without its ld.so",
+        |machine| {
+            program_32(machine, sibling(), "/lib/ld-linux.so.2");
+            machine.remove("/lib/ld-linux.so.2");
+        },
+        Some("x"),
+        &["loader-missing"],
+    ),
+    (
+        "of 32 bits, and static",
+        |machine| machine.program("/bin/x", &object_32(sibling(), elf::abi::ET_EXEC, None)),
+        Some("x"),
+        &["program-static"],
+    ),
+    (
+        "of 32 bits and musl",
+        |machine| program_32(machine, sibling(), "/lib/ld-musl-i386.so.1"),
+        Some("x"),
+        &["program-musl"],
+    ),
     (
         "of another machine",
         |machine| machine.program("/bin/x", &foreign_object(2, elf::abi::EM_RISCV)),
@@ -369,6 +390,9 @@ const PROGRAMS: [Case; 22] = [
 
 const OLD_GLIBC: &[&str] = if cfg!(target_arch = "aarch64") { &["glibc-declined"] } else { &["glibc-unsupported"] };
 
+/// Found in `both_classes`, which is for x86_64 alone.
+const OF_BOTH_CLASSES: [&str; 2] = ["auditor-of-platform", "no-platform"];
+
 /// Found by tests of real index files, in tests/environment/doctor.rs.
 const OF_INDEX_FILES: [&str; 6] = [
     "index-damaged",
@@ -379,7 +403,7 @@ const OF_INDEX_FILES: [&str; 6] = [
     "indexed-files-changed",
 ];
 
-fn declare(machine: &mut Machine, more: &str) {
+pub fn declare(machine: &mut Machine, more: &str) {
     machine.set("REPLIT_LD_LIBRARY_PATH", &format!("{CAIRO}{more}"));
 }
 
@@ -387,9 +411,15 @@ fn set_tls(machine: &mut Machine, value: &str) {
     machine.set("GLIBC_TUNABLES", &format!("glibc.rtld.optional_static_tls={value}"));
 }
 
-/// A 32-bit program that the kernel of this machine starts.
-fn small_object() -> Vec<u8> {
-    foreign_object(1, if cfg!(target_arch = "aarch64") { elf::abi::EM_ARM } else { elf::abi::EM_386 })
+/// The machine of the 32-bit programs that the kernel of this one starts.
+fn sibling() -> u16 {
+    if cfg!(target_arch = "aarch64") { elf::abi::EM_ARM } else { elf::abi::EM_386 }
+}
+
+/// A 32-bit program, and its ld.so.
+pub fn program_32(machine: &Machine, of: u16, loader: &str) {
+    machine.program("/bin/x", &object_32(of, elf::abi::ET_EXEC, Some(loader)));
+    machine.file(loader, b"");
 }
 
 fn env_script(machine: &Machine, arguments: &str) {
@@ -447,19 +477,22 @@ fn a_machine_in_order_has_no_findings() {
 
 #[test]
 fn what_is_broken_is_found_and_nothing_else() {
-    for (group, (name, break_it, program, expected)) in cases() {
-        let mut machine = Machine::new();
-        break_it(&mut machine);
-        let report = machine.report(program);
-        let found: Vec<_> = report.findings().iter().map(Finding::id).collect();
-        assert_eq!(found, expected, "{group}: {name}: {report:?}");
-    }
+    cases().for_each(|(group, case)| check(group, case));
+}
+
+/// Holds a machine that is broken to what is to be found.
+pub fn check(group: &str, (name, break_it, program, expected): Case) {
+    let mut machine = Machine::new();
+    break_it(&mut machine);
+    let report = machine.report(program);
+    let found: Vec<_> = report.findings().iter().map(Finding::id).collect();
+    assert_eq!(found, expected, "{group}: {name}: {report:?}");
 }
 
 #[test]
 fn every_finding_is_found_by_some_test() {
     let of_cases = cases().flat_map(|(_, (.., expected))| expected.iter().copied());
     let others = ["callers-auditor-gone", "glibc-declined", "glibc-too-old", "glibc-unsupported"];
-    let found: BTreeSet<_> = of_cases.chain(OF_INDEX_FILES).chain(others).collect();
+    let found: BTreeSet<_> = of_cases.chain(OF_INDEX_FILES).chain(OF_BOTH_CLASSES).chain(others).collect();
     assert_eq!(found, Finding::IDS.iter().copied().collect());
 }

@@ -14,6 +14,9 @@ use crate::doctor::world::World;
 use crate::doctor::{examine, program_file::ProgramFile};
 
 pub const AUDITOR: &str = "/nix/store/e-env/lib/rtld_loader.so";
+/// LD_AUDIT where there are two, and the other one.
+pub const AUDITORS: &str = "/nix/store/e-env/lib/$PLATFORM/rtld_loader.so";
+pub const AUDITOR_32: &str = "/nix/store/e-env/lib/i686/rtld_loader.so";
 pub const CAIRO: &str = "/nix/store/c-cairo/lib";
 
 /// What keeps the auditor.
@@ -107,6 +110,20 @@ impl Machine {
         self.world.variables.remove(OsStr::new(name));
     }
 
+    /// An environment with a 32-bit auditor beside the other one.
+    pub fn with_auditor_32(&mut self) {
+        self.set("LD_AUDIT", AUDITORS);
+        self.file(AUDITOR_32, &object_32(elf::abi::EM_386, elf::abi::ET_DYN, None));
+        for (link, target) in [
+            ("x86_64/rtld_loader.so", "../rtld_loader.so"),
+            ("haswell", "x86_64"),
+            ("xeon_phi", "x86_64"),
+            ("i586", "i686"),
+        ] {
+            self.link(&format!("/nix/store/e-env/lib/{link}"), target);
+        }
+    }
+
     /// What the doctor says of it, and of a program.
     pub fn report(&self, program: Option<&str>) -> Report {
         examine(&self.world, program.map(OsStr::new), None)
@@ -138,6 +155,28 @@ pub fn static_object() -> Vec<u8> {
     let kind = |object: &[u8], nth: usize| object[HEADER + nth * SEGMENT];
     let nth = (0..20).find(|&nth| kind(&object, nth) == elf::abi::PT_INTERP as u8).unwrap();
     object[HEADER + nth * SEGMENT] = elf::abi::PT_NULL as u8;
+    object
+}
+
+/// The beginning of a 32-bit object of another machine, of this type (`e_type`): its headers, and the ld.so that it asks for.
+pub fn object_32(machine: u16, kind: u16, loader: Option<&str>) -> Vec<u8> {
+    const HEADER: u8 = 52;
+    const SEGMENT: u8 = 32;
+    let mut object = vec![0; 256];
+    object[..7].copy_from_slice(b"\x7fELF\x01\x01\x01");
+    object[16..18].copy_from_slice(&kind.to_le_bytes());
+    object[18..20].copy_from_slice(&machine.to_le_bytes());
+    // e_version, e_phoff, e_ehsize, e_phentsize, e_phnum; p_type, p_offset, p_filesz.
+    let at = HEADER + SEGMENT;
+    for (offset, value) in [(20, 1), (28, HEADER), (40, HEADER), (42, SEGMENT), (44, 1)] {
+        object[offset] = value;
+    }
+    if let Some(loader) = loader {
+        let segment = usize::from(HEADER);
+        (object[segment], object[segment + 4]) = (elf::abi::PT_INTERP as u8, at);
+        object[segment + 16] = loader.len() as u8 + 1;
+        object[usize::from(at)..][..loader.len()].copy_from_slice(loader.as_bytes());
+    }
     object
 }
 

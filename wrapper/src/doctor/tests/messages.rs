@@ -30,6 +30,12 @@ fn samples() -> Vec<Finding> {
         Finding::CallersAuditorGone { path: auditor.clone() },
         Finding::AuditorUnloadable { path: auditor.clone(), is_ours: true, reason: reason() },
         Finding::AuditorUnloadable { path: other.clone(), is_ours: false, reason: reason() },
+        Finding::AuditorOfPlatform {
+            path: path("/nix/store/3v8p-replit-env/lib/i686/rtld_loader.so"),
+            platform: "i686".to_owned(),
+            reason: reason(),
+        },
+        Finding::NoPlatform,
         Finding::AuditorRelative { entry: path("lib/rtld_loader.so") },
         Finding::AuditorTwice {
             first: auditor.clone(),
