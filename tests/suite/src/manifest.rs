@@ -25,9 +25,21 @@ pub struct Manifest {
     pub views: Vec<View>,
     /// The channels, one glibc each.
     pub channels: Vec<Channel>,
+    /// The 32-bit machine whose programs run beside this one's, if there is one.
+    #[serde(default)]
+    pub sibling: Option<Sibling>,
     /// Where built objects are kept from one run to the next.
     #[serde(skip)]
     pub objects: PathBuf,
+}
+
+/// A machine of another class, whose programs are children of ours.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sibling {
+    /// The audit library for them.
+    pub auditor: PathBuf,
+    /// Its channels.
+    pub channels: Vec<Channel>,
 }
 
 /// One channel: a glibc, a compiler for it, and libraries that were built for it.

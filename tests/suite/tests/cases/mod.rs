@@ -6,6 +6,7 @@ use anyhow::Result;
 use suite::bed::Bed;
 use suite::manifest::{Channel, Manifest, View};
 
+mod both_classes;
 mod brings;
 mod candidates;
 mod channels;
@@ -142,6 +143,12 @@ impl Case {
         self
     }
 
+    /// A case of programs of both classes.
+    fn with_sibling(mut self) -> Case {
+        self.applies.push(Box::new(|manifest, _, _| manifest.sibling.is_some()));
+        self
+    }
+
     /// A case that is seen only with a tool, which not every build sandbox has, and some of which an emulator is in the way of.
     fn tool(mut self, name: &'static str) -> Case {
         self.applies.push(Box::new(move |manifest, _, view| {
@@ -204,6 +211,7 @@ pub fn all() -> Vec<Case> {
         wrapper::cases(),
         explain::cases(),
         inherit::cases(),
+        both_classes::cases(),
         static_tls::cases(),
         programs::cases(),
         users::cases(),
