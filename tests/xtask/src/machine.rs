@@ -100,6 +100,13 @@ impl Machine {
         self.processors[0] == std::env::consts::ARCH
     }
 
+    /// The 32-bit machine whose programs run beside its own.
+    pub fn sibling(&self) -> Option<&'static Self> {
+        MACHINES.iter().find(|machine| {
+            machine.processors[0] != self.processors[0] && machine.processors[1..].contains(&self.processors[0])
+        })
+    }
+
     /// Its C compiler, which links, too.
     pub fn compiler(&self) -> String {
         if self.is_host() { "gcc".to_owned() } else { format!("{}-gcc", self.gnu) }
@@ -110,8 +117,10 @@ impl Machine {
         if self.is_host() {
             return Ok(());
         }
-        // The compiler brings its own libc, which the helper is linked with.
-        setup::install(sh, &[&format!("gcc-{}", self.gnu)])?;
+        // The compiler brings its own libc, which the helper is linked with. A build sandbox shows it, and not who installed it.
+        if !Path::new("/usr/bin").join(self.compiler()).exists() {
+            setup::install(sh, &[&format!("gcc-{}", self.gnu)])?;
+        }
         let target = self.target;
         let libraries = cmd!(sh, "rustc --print target-libdir --target {target}").quiet().read()?;
         if !Path::new(&libraries).exists() {
@@ -178,6 +187,14 @@ mod tests {
         }
         let error = Machine::named("riscv64gc-unknown-linux-gnu").unwrap_err().to_string();
         assert!(error.contains("i686-unknown-linux-gnu"), "{error}");
+    }
+
+    #[test]
+    fn only_one_has_programs_of_another_beside_its_own() {
+        let of = |name: &str| Machine::named(name).unwrap().sibling().map(|machine| machine.system);
+        assert_eq!(of("x86_64-linux"), Some("i686-linux"));
+        assert_eq!(of("i686-linux"), None);
+        assert_eq!(of("aarch64-linux"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use xshell::Shell;
 
 use crate::channels::TestBed;
@@ -36,9 +36,7 @@ pub fn make(sh: &Shell, bed: &TestBed, channel: Option<&str>) -> Result<PathBuf>
 pub fn write(sh: &Shell, bed: &TestBed, dist: &Path, channel: Option<&str>) -> Result<PathBuf> {
     let chosen = bed.channels.iter().filter(|release| channel.is_none_or(|name| name == release.name));
     let describe = |release: &Release| -> Result<Value> {
-        let file = bed.description(&release.name);
-        let mut channel =
-            serde_json::from_slice(&sh.read_binary_file(&file)?).with_context(|| file.display().to_string())?;
+        let mut channel = read(sh, &bed.description(&release.name))?;
         users::describe(bed, release, &mut channel);
         Ok(channel)
     };
@@ -66,4 +64,21 @@ fn tools(bed: &TestBed) -> Result<BTreeMap<&'static str, PathBuf>> {
         tools.insert("ldconfig", bed.channel(newest)?.programs.glibc.join("bin/ldconfig"));
     }
     Ok(tools)
+}
+
+/// Builds for the 32-bit machine that `bed` is for, and adds that and its channels to a manifest, whose programs have those of
+/// that machine for children.
+pub fn add_sibling(sh: &Shell, manifest: &Path, bed: &TestBed) -> Result<()> {
+    let dist = build::dist(sh, bed.machine);
+    build::run(sh, bed.machine, &dist)?;
+    let channels = bed.channels.iter().map(|release| read(sh, &bed.description(&release.name)));
+    let mut content = read(sh, manifest)?;
+    content["sibling"] =
+        json!({ "auditor": dist.join("rtld_loader.so"), "channels": channels.collect::<Result<Vec<_>>>()? });
+    sh.write_file(manifest, serde_json::to_vec_pretty(&content)?)?;
+    Ok(())
+}
+
+fn read(sh: &Shell, file: &Path) -> Result<Value> {
+    serde_json::from_slice(&sh.read_binary_file(file)?).with_context(|| file.display().to_string())
 }

@@ -74,6 +74,9 @@ fn manifest_of(sh: &Shell, machine: &'static Machine, arguments: &Arguments) -> 
     users::make(sh, &bed)?;
     let manifest = manifest::make(sh, &bed, arguments.channel.as_deref())?;
     build::check_places(sh, &build::dist(sh, machine))?;
+    if let Some(sibling) = machine.sibling() {
+        manifest::add_sibling(sh, &manifest, &channels::make_for(sh, sibling, Set::Tests)?)?;
+    }
     Ok(manifest)
 }
 
@@ -119,6 +122,10 @@ fn count(output: &str) -> usize {
 fn nix(sh: &Shell, bed: &TestBed) -> Result<()> {
     let newest = &bed.channels.first().context("there is a channel")?.name;
     let flake = Flake::new(sh, bed, newest)?;
+    if let Some(sibling) = bed.machine.sibling() {
+        // The auditor for 32-bit programs is built by what the sandbox shows.
+        sibling.prepare(sh)?;
+    }
     let check = "flake check --print-build-logs";
     step::run("nix flake check", flake.with_channels(flake.command(sh, check, ""), ""))?;
     fetches_no_channel(sh, &flake)?;
