@@ -46,6 +46,9 @@
         // {
           default = attributes.replit-env;
         }
+        // nixpkgs.lib.optionalAttrs (system == "x86_64-linux") {
+          inherit (project system) rtld-loader-i686;
+        }
       );
 
       apps = perSystem (system: rec {

@@ -13,9 +13,11 @@
   - `replitNix`: a `replit.nix`, or its function: `{ pkgs }: { deps = [ … ]; env = { … }; }`. It is called with each
     channel, too. `deps` and `env` add to it.
   - `libraries`: directories or single files outside the store, searched last, such as `/opt/vendor/lib`.
+  - `enable32Bit`: whether 32-bit programs get an auditor of their own, on x86_64-linux. They do not, if not given: it is compiled by
+    a 32-bit rustc. Declare libraries for them as any others, such as `pkgs.pkgsi686Linux.zlib`.
   - `programsOnPath`: whether /bin of the packages goes to PATH. It does, if not given.
   - `name`: of the derivation.
-  - `rtld-loader`: package.nix, built.
+  - `rtld-loader` and `rtld-loader-i686`: package.nix, built for each kind of programs.
 
   # Output
   A derivation.
@@ -27,9 +29,11 @@
   env ? { },
   replitNix ? null,
   libraries ? [ ],
+  enable32Bit ? false,
   programsOnPath ? true,
   name ? "replit-env",
   rtld-loader ? pkgs.callPackage ./package.nix { },
+  rtld-loader-i686 ? pkgs.pkgsi686Linux.callPackage ./package.nix { },
 }:
 let
   inherit (pkgs) lib;
@@ -84,6 +88,13 @@ let
   # What is declared is declared in all of them.
   releases = map (set: set.lib.trivial.release) ([ pkgs ] ++ builtins.attrValues channels);
 
+  inherit (pkgs.stdenv.hostPlatform) system;
+  auditor32 =
+    if system == "x86_64-linux" then
+      "${rtld-loader-i686}/lib/rtld_loader.so"
+    else
+      throw "mkReplitEnv: enable32Bit is for x86_64-linux; ${system} has no 32-bit auditor";
+
   # Whether a directory is there, and what that means, is for the generator to say.
   arguments =
     option "channel-of" (map ofChannel (lib.filter (list: list.outputs != [ ]) newestFirst))
@@ -92,6 +103,7 @@ let
     ++ option "bin-of" programs
     ++ option "env" (lib.mapAttrsToList (variable: value: "${variable}=${toString value}") allEnv)
     ++ option "nixpkgs" releases
+    ++ option "auditor-32" (lib.optionals enable32Bit [ auditor32 ])
     # Older channels know no closure of nothing.
     ++ (if roots == [ ] then [ ] else option "closure" [ closure ]);
 in

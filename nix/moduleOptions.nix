@@ -60,11 +60,13 @@ in
       '';
     };
 
+    enable32Bit = lib.mkEnableOption "libraries for 32-bit programs, on x86_64-linux: declare some of `pkgs.pkgsi686Linux`";
+
     package = mkOption {
       type = types.package;
       default = mkReplitEnv {
         inherit pkgs;
-        inherit (cfg) channels;
+        inherit (cfg) channels enable32Bit;
         replitNix =
           { pkgs }:
           {

@@ -1,5 +1,5 @@
 /**
-  The audit library, and the host program that makes environments with it.
+  The audit library, and the host program that makes environments with it: for programs of the `stdenv` that it is given.
 
   # Inputs
   - nixpkgs' `lib`, `rustPlatform` and `stdenv`.
@@ -40,7 +40,7 @@ rustPlatform.buildRustPackage {
 
   buildPhase = ''
     runHook preBuild
-    cargo xtask build --out "$PWD/dist"
+    cargo xtask build --target ${stdenv.hostPlatform.rust.rustcTarget} --out "$PWD/dist"
     runHook postBuild
   '';
 

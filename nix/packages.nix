@@ -17,6 +17,11 @@
     tests = import ./checks { inherit pkgs compiler; };
   };
 
+  # For 32-bit programs, on x86_64. It needs no library and refers to nothing, so it is the same for those of every nixpkgs.
+  # The compiler is a 32-bit program, too: nixpkgs' own ones have a standard library for themselves alone, and one that cross-
+  # compiles would have to be built, where this one is among what nixpkgs' 32-bit Mesa was built with.
+  rtld-loader-i686 = compiler.pkgsi686Linux.callPackage ./package.nix { tests = { }; };
+
   # The name that the C loader's flake had.
   replit-rtld-loader = pkgs.rtld-loader;
 
@@ -25,7 +30,7 @@
     import ./mkReplitEnv.nix (
       {
         inherit pkgs;
-        inherit (pkgs) rtld-loader;
+        inherit (pkgs) rtld-loader rtld-loader-i686;
       }
       // arguments
     );

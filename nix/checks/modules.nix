@@ -84,6 +84,13 @@ let
     { extraLibraries = [ pkgs.curl ]; }
   ];
   user = atHome [ enabled ];
+  # On the one system where there are two auditors.
+  forBoth = lib.optionals (pkgs.stdenv.hostPlatform.system == "x86_64-linux") [
+    (onSystem [
+      enabled
+      { enable32Bit = true; }
+    ])
+  ];
   directory = package: "${package.lib or package.out}/lib";
 in
 assert
@@ -137,6 +144,19 @@ pkgs.runCommandLocal "check-modules"
     expect "$(XDG_DATA_DIRS=$profile/share fish -c "$python")" "$library"
     # Where that is translated for fish, it has nothing to say.
     expect "$(FISH_VERSION=3.7 bash -c ". $system; "'echo "$LD_AUDIT"')" ""
+
+    # No shell takes what is for ld.so for a variable of its own.
+    for both in ${
+      toString (map (set: pkgs.writeText "set-environment" set.environment.extraInit) forBoth)
+    }; do
+      for shell in bash dash zsh; do
+        case $(PLATFORM=x $shell -c ". $both; printenv LD_AUDIT") in
+          *'/lib/$PLATFORM/rtld_loader.so') ;;
+          *) expect "$(PLATFORM=x $shell -c ". $both; printenv LD_AUDIT")" 'a path with $PLATFORM' ;;
+        esac
+        expect "$($shell -c ". $both; $python" 2>&1)" "$library"
+      done
+    done
 
     # The default libraries are there, without their programs.
     searched() { bash -c ". $1/etc/profile.d/replit-env.sh; "'echo "$REPLIT_LD_LIBRARY_PATH"'; }

@@ -41,6 +41,13 @@ let
       outputName = builtins.head names;
     };
 
+  callPackageWith =
+    set: function: arguments:
+    let
+      f = if builtins.isFunction function then function else import function;
+    in
+    f (builtins.intersectAttrs (builtins.functionArgs f) set // arguments);
+
   packages = builtins.mapAttrs (_: package) lock.attributes;
 
   build = import ./build.nix { inherit lib pkgs; };
@@ -55,12 +62,8 @@ packages
     writeText
     ;
 
-  callPackage =
-    function: arguments:
-    let
-      f = if builtins.isFunction function then function else import function;
-    in
-    f (builtins.intersectAttrs (builtins.functionArgs f) pkgs // arguments);
+  inherit callPackageWith;
+  callPackage = callPackageWith pkgs;
 
   # Upstream's version, as nixpkgs has it.
   glibc = packages.glibc // {
@@ -72,6 +75,7 @@ packages
     cc = import ./cc.nix { inherit lock pkgs; };
     hostPlatform = {
       inherit system;
+      rust.rustcTarget = builtins.replaceStrings [ "-linux" ] [ "-unknown-linux-gnu" ] system;
       rust.cargoEnvVarTarget =
         {
           x86_64-linux = "X86_64_UNKNOWN_LINUX_GNU";
@@ -81,6 +85,8 @@ packages
         .${system};
     };
   };
+
+  pkgsi686Linux = import ./i686.nix { inherit lib pkgs; };
 
   runtimeShell = "${packages.bash}/bin/bash";
 

@@ -27,7 +27,12 @@ let
   modules = import ./modules.nix { inherit lib; };
 
   lib = modules // {
-    inherit concatMap elem filter;
+    inherit
+      concatMap
+      elem
+      filter
+      hasPrefix
+      ;
 
     optionals = condition: list: if condition then list else [ ];
     optionalAttrs = condition: set: if condition then set else { };
