@@ -64,9 +64,34 @@ pub fn seeds() -> Vec<Vec<u8>> {
     vec![numbers(1, 1_103_515_245), numbers(7, 1_103_515_245), vec![1; 300], Vec::new()]
 }
 
-/// The index that some input makes.
-pub fn written(bytes: &[u8]) -> Option<Vec<u8>> {
-    Made::arbitrary(&mut Unstructured::new(bytes)).ok().map(|made| made.written())
+/// Two indexes: of two declared directories and a file, of a channel; and of nothing.
+pub fn written() -> [Vec<u8>; 2] {
+    let file = |directories: &[&str], flags| Entry {
+        directories: directories.iter().map(PathBuf::from).collect(),
+        flags,
+        record: Some(record()),
+        ..Entry::default()
+    };
+    let mut answering = file(&["/s/a"], 0);
+    answering.answers.insert(b"libx.so".to_vec(), "/s/a/libx.so".into());
+    let files = [
+        ("/s/a", "libx.so", file(&["/run/lib", "/s/b", "/s/a"], 0)),
+        ("/s/a", "libx.so.1", file(&[], LINK | UNCERTAIN)),
+        ("/s/b", "libx.so", file(&["/s/b", "/s/a"], UNSEARCHED)),
+        ("/s/b", "liby.so", answering),
+    ];
+    let mut directories = Directories::new();
+    for (directory, name, entry) in files {
+        directories.entry(directory.into()).or_default().files.insert(name.into(), entry);
+    }
+    directories.insert("/run/lib".into(), Listed { is_live: true, channel: 1, ..Listed::default() });
+    let libraries =
+        ["/s/b", "/s/a", "/s/b/liby.so"].map(|path| ListEntry::parse(path.as_ref()).expect("it is absolute"));
+    let glibc = Some(Glibc { directory: Some("/s/glibc".into()), minor: 36 });
+    let channels = vec![Channel { name: String::new(), libraries: Vec::new(), glibc }];
+    let made = Made { directories, libraries: libraries.into(), channels, hints: vec![("libz.so.2", "zlib")] };
+    let none = Made { directories: Directories::new(), libraries: Vec::new(), channels: Vec::new(), hints: Vec::new() };
+    [made, none].map(|made| made.written())
 }
 
 impl Made {

@@ -164,7 +164,9 @@ struct Seen<'c> {
 
 impl<'c> Seen<'c> {
     fn path(&self) -> Option<&'c [u8]> {
-        self.value.filter(|_| self.flags == FLAGS)
+        // Where no ABI has a flag, FLAG_ELF alone will do.
+        let is_taken = self.flags == FLAGS || (FLAGS == 3 && self.flags == 1);
+        self.value.filter(|_| is_taken)
     }
 }
 

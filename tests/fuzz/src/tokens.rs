@@ -7,6 +7,9 @@ use rtld_loader::tokens::{Token, expand, has_platform, has_token};
 
 use crate::bytes::{cut, lies_in};
 
+/// How long a path may be: room is kept for the NUL and one byte more.
+const LONGEST: usize = PATH_MAX - 2;
+
 /// What the tokens mean; nothing if it is empty.
 struct Meaning<'m> {
     origin: &'m [u8],
@@ -21,7 +24,14 @@ struct Meaning<'m> {
 pub fn run(bytes: &[u8]) {
     let (origin, rest) = cut(bytes, 0);
     let (platform, string) = cut(rest, 0);
-    expands(string, &Meaning { origin, platform });
+    let meaning = Meaning { origin, platform };
+    expands(string, &meaning, b"/before/");
+    // Behind a path with which it is as long as a path may be, and one byte longer.
+    let (_, expanded) = naively(string, |token| meaning.of(token).map(<[u8]>::to_vec));
+    for longer in [0, 1] {
+        let before = (LONGEST + longer).saturating_sub(expanded.as_ref().map_or(0, Vec::len)).min(LONGEST);
+        expands(string, &meaning, &vec![b'b'; before]);
+    }
     parts(string);
 }
 
@@ -38,10 +48,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
     strings.map(<[u8]>::to_vec).into()
 }
 
-fn expands(string: &[u8], meaning: &Meaning<'_>) {
-    let before = b"/before/";
+/// Expands a string behind what is there before it.
+fn expands(string: &[u8], meaning: &Meaning<'_>, before: &[u8]) {
     let mut path = PathBuf::new();
-    path.push(before).expect("it is short");
+    path.push(before).expect("it is short enough");
     let mut replaced = Vec::new();
     let expanded = expand(string, &mut path, |token, into| {
         replaced.push(token);
@@ -51,12 +61,11 @@ fn expands(string: &[u8], meaning: &Meaning<'_>) {
     assert_eq!(has_token(string), !tokens.is_empty());
     assert_eq!(has_platform(string), tokens.contains(&Token::Platform));
     assert!(tokens.starts_with(&replaced));
-    // Room is kept for the NUL and one byte more.
-    let naive = naive.map(|naive| [before, &*naive].concat()).filter(|naive| naive.len() <= PATH_MAX - 2);
+    let naive = naive.map(|naive| [before, &*naive].concat()).filter(|naive| naive.len() <= LONGEST);
     let naive = naive.filter(|naive| !naive.contains(&0));
     assert_eq!(expanded.map(|()| path.as_bytes().to_vec()), naive);
     // Whatever became of it, the path is one.
-    assert!(path.as_bytes().starts_with(before) && path.as_bytes().len() <= PATH_MAX - 2);
+    assert!(path.as_bytes().starts_with(before) && path.as_bytes().len() <= LONGEST);
     assert_eq!(path.as_bytes().to_vec(), path.as_c_str().to_bytes());
 }
 
@@ -95,7 +104,10 @@ pub(crate) fn naively(string: &[u8], meaning: impl Fn(Token) -> Option<Vec<u8>>)
         match found {
             Some((token, len)) => {
                 tokens.push(token);
-                expanded = expanded.zip(meaning(token)).map(|(before, meaning)| [before, meaning].concat());
+                expanded = expanded.zip(meaning(token)).map(|(mut before, meaning)| {
+                    before.extend(meaning);
+                    before
+                });
                 at += len;
             }
             None => {
