@@ -102,3 +102,17 @@ fn names(bytes: &[u8]) -> Vec<&[u8]> {
     names.truncate(96);
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_start_from_are_indexes() {
+        let seeds = seeds();
+        let index = Index::read(&seeds[0], TARGET).unwrap();
+        assert_eq!(index.values(b"libx.so").count(), 2);
+        assert!(names(&seeds[0]).contains(&b"/s/a/libx.so".as_slice()));
+        assert!(seeds.iter().all(|seed| Index::read(seed, TARGET).is_some()));
+    }
+}

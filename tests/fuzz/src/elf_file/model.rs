@@ -22,6 +22,14 @@ pub const MACHINE: u16 = if cfg!(target_arch = "x86_64") {
     EM_386
 };
 
+/// The longest program headers, and the longest dynamic section.
+const LONGEST: usize = 64 << 10;
+/// How much of the tables is read in any case.
+const TABLES: usize = 32 << 10;
+/// Strings that are no farther from each other are read together, up to so many times.
+const TOGETHER: usize = 240 << 10;
+const PARTS: usize = 4;
+
 /// What a library says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contents {
@@ -94,6 +102,9 @@ fn contents(file: &[u8]) -> Result<Option<Contents>, Skip> {
     let home = memory.segment(dynamic.address).ok_or(Skip::Damaged)?;
     let inside = dynamic.address - home.address;
     let len = dynamic.len.min(home.len - inside);
+    if len > LONGEST {
+        return Err(Skip::Damaged);
+    }
     let bytes = &file[home.offset + inside..][..len];
     let entries = bytes.chunks_exact(2 * WORD).map(|entry| (word(entry, 0), word(entry, WORD)));
     let entries: Vec<(usize, usize)> = entries.take_while(|(tag, _)| *tag != 0).collect();
@@ -112,10 +123,12 @@ fn contents(file: &[u8]) -> Result<Option<Contents>, Skip> {
     let tables = need_table.into_iter().chain(definition_table);
     let homes: Option<Vec<Segment>> = tables.map(|table| memory.segment(table)).collect();
     let homes = homes.ok_or(Skip::Versions)?;
+    let first_table = need_table.into_iter().chain(definition_table).min().unwrap_or(0);
     let strays = Cell::new(homes.windows(2).any(|two| two[0].address != two[1].address));
     let byte = |address: usize| {
         let (home, byte) = (memory.segment(address)?, memory.byte(address));
-        strays.set(strays.get() || home.address != homes[0].address);
+        let is_beyond = home.address != homes[0].address || address - first_table >= TABLES;
+        strays.set(strays.get() || is_beyond);
         byte
     };
     let needs = need_table.map_or((Vec::new(), true), |table| naive_needs(&byte, table));
@@ -134,34 +147,38 @@ fn contents(file: &[u8]) -> Result<Option<Contents>, Skip> {
     let mut offsets: Vec<usize> = needed.clone().chain(search).collect();
     offsets.extend(needs.0.iter().flat_map(|need| [need.file, need.version]));
     offsets.extend(definitions.0.iter().map(|definition| definition.version));
-    let home = match offsets.iter().min() {
-        None => None,
-        Some(first) => {
-            let address = strings.and_then(|strings| strings.checked_add(*first)).ok_or(Skip::Versions)?;
-            let home = memory.segment(address).filter(|_| *first <= strings_len).ok_or(Skip::Versions)?;
-            Some((home, *first))
-        }
-    };
-    if let (Some((home, first)), Some(strings)) = (home, strings) {
-        let is_elsewhere = |offset: &&usize| {
-            let segment = strings.checked_add(**offset).and_then(|address| memory.segment(address));
-            segment.is_some_and(|segment| segment.address != home.address)
-        };
-        if offsets.iter().any(|offset| is_elsewhere(&offset)) {
+    offsets.sort_unstable();
+    let mut home = None;
+    let mut rest = &*offsets;
+    for _ in 0..PARTS {
+        let Some(first) = rest.first() else { break };
+        let segment = strings.and_then(|strings| memory.segment(strings.checked_add(*first)?));
+        let segment = segment.filter(|_| *first <= strings_len).ok_or(Skip::Versions)?;
+        // All of them belong together.
+        if home.is_some_and(|home| home != segment.address) {
             return Ok(None);
         }
-        // So far away that it would be read by itself.
-        if offsets.iter().any(|offset| *offset - first >= 240 << 10) {
-            return Err(Skip::Versions);
-        }
+        home = Some(segment.address);
+        rest = &rest[rest.iter().take_while(|offset| **offset - first < TOGETHER).count()..];
+    }
+    let end = rest.first().copied().unwrap_or(usize::MAX);
+    let is_elsewhere = |offset: &usize| {
+        let segment = strings.and_then(|strings| memory.segment(strings.checked_add(*offset)?));
+        segment.is_some_and(|segment| Some(segment.address) != home)
+    };
+    if offsets.iter().any(is_elsewhere) {
+        return Ok(None);
     }
     let string = |offset: usize| {
         let mut string = Vec::new();
         for at in offset..strings_len {
-            match memory.byte(strings?.checked_add(at)?)? {
+            let address = strings?.checked_add(at)?;
+            // What lies in the next segment, or so far behind the others, is not read.
+            if Some(memory.segment(address)?.address) != home || offset >= end {
+                return None;
+            }
+            match memory.byte(address)? {
                 0 => return Some(string),
-                // What goes on in the next segment was not read.
-                _ if memory.segment(strings?.checked_add(at)?)?.address != home?.0.address => return None,
                 byte => string.push(byte),
             }
         }
@@ -247,7 +264,7 @@ fn segments(file: &[u8]) -> Result<Vec<Segment>, Skip> {
     let start = word(file, phoff);
     let is_there = count > 0 && start as u128 + (count * size) as u128 <= file.len() as u128;
     let is_right = file[9..16] == [0; 7] && long(file, 20) == 1 && usize::from(half(phentsize)) == size;
-    if !is_known || !is_there || !is_right {
+    if !is_known || !is_there || !is_right || count * size > LONGEST {
         return Err(Skip::Damaged);
     }
     let [flags, offset, address, len] = if WORD == 8 { [4, 8, 16, 32] } else { [24, 4, 8, 16] };
