@@ -21,6 +21,9 @@ const FLAGS: u32 = if cfg!(target_arch = "x86_64") {
     3
 };
 
+/// At a multiple of so many bytes a new cache begins behind an old one (`ALIGN_CACHE`).
+const ALIGNMENT: usize = if cfg!(target_arch = "x86") { 4 } else { 8 };
+
 /// Looks a name up.
 ///
 /// # Panics
@@ -47,7 +50,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         (FLAGS, b"libz.so.1", b"/lib/libz.so.1"),
         (FLAGS, b"liba.so.1", b"/lib/liba.so.1"),
     ];
-    let both = [old(&[]), vec![0; 4], new(&entries)].concat();
+    let both = [old(&[]), new(&entries)].concat();
     let caches = [new(&entries), old(&entries), both, new(&[])];
     let behind = |name: &[u8]| [name, b"\0"].concat();
     let mut seeds: Vec<_> = caches.iter().map(|cache| [behind(b"libz.so.1"), cache.clone()].concat()).collect();
@@ -81,7 +84,7 @@ fn whole(u: &mut Unstructured<'_>) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
             // The new one replaces it.
             let header = 16 + 12 * (entries.len() / 2);
             let mut both = old[..header].to_vec();
-            both.resize(header.next_multiple_of(8), 0);
+            both.resize(header.next_multiple_of(ALIGNMENT), 0);
             both.extend(new(&entries));
             both
         }
@@ -180,8 +183,9 @@ fn entries(cache: &[u8]) -> Option<Vec<Seen<'_>>> {
         return None;
     }
     let count = count(12)?;
-    let end = 16 + 12 * count;
-    if let Some(behind) = cache.get(end.next_multiple_of(8)..).filter(|behind| behind.starts_with(NEW)) {
+    let end = count.checked_mul(12)?.checked_add(16)?;
+    if let Some(behind) = cache.get(end.checked_next_multiple_of(ALIGNMENT)?..).filter(|behind| behind.starts_with(NEW))
+    {
         return entries(behind);
     }
     Some(read(&cache[16..], 12, count, cache.get(end..)?))
