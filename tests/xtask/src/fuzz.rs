@@ -436,5 +436,7 @@ mod tests {
         assert_eq!(wanted(&targets, &["index".to_owned()]).unwrap(), ["index"]);
         assert!(wanted(&targets, &["none".to_owned()]).is_err());
         assert_eq!(sources(root).unwrap(), sources(root).unwrap());
+        let page = include_str!("../../../docs/reliability.md");
+        assert!(targets.iter().all(|target| page.contains(&format!("\n| `{target}` |"))), "{targets:?}");
     }
 }

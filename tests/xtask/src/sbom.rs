@@ -241,9 +241,20 @@ mod tests {
     fn what_chores_and_tests_use_is_not_in_it() {
         let document = make(&shell(), MACHINES[0].target).unwrap();
         let names = names(&document);
-        for chore in
-            ["xtask", "suite", "goblin", "plotters", "nixfmt_rs", "insta", "libtest-mimic", "serde_derive", "syn"]
-        {
+        for chore in [
+            "xtask",
+            "suite",
+            "fuzz",
+            "libfuzzer-sys",
+            "arbitrary",
+            "goblin",
+            "plotters",
+            "nixfmt_rs",
+            "insta",
+            "libtest-mimic",
+            "serde_derive",
+            "syn",
+        ] {
             assert!(!names.contains(chore), "{chore}");
         }
     }
