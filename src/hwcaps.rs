@@ -52,6 +52,26 @@ pub fn subdirectory(path: &[u8]) -> Option<&[u8]> {
     rest.get(..known.len())
 }
 
+/// How early ld.so looks into a subdirectory of glibc-hwcaps, from 0.
+pub fn rank(subdirectory: &[u8]) -> Option<usize> {
+    GLIBC_HWCAPS.iter().position(|known| *known == subdirectory)
+}
+
+/// The older subdirectory that a file is in, with a closing slash; empty if it is in none.
+pub fn legacy_subdirectory(path: &[u8]) -> &[u8] {
+    let directory =
+        path.iter().rposition(|&byte| byte == b'/').and_then(|slash| path.get(..=slash)).unwrap_or_default();
+    let mut len = 0usize;
+    while let Some(before) = directory.get(..directory.len().saturating_sub(len))
+        && let Some(component) = FIRST_COMPONENTS
+            .iter()
+            .find(|component| before.strip_suffix(**component).is_some_and(|parent| parent.ends_with(b"/")))
+    {
+        len = len.saturating_add(component.len());
+    }
+    directory.get(directory.len().saturating_sub(len)..).unwrap_or_default()
+}
+
 /// Which of the two kinds a directory has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roots(u8);
@@ -133,6 +153,19 @@ mod tests {
         assert_eq!(subdirectory(b"/lib/glibc-hwcaps/x86-64-v3/libx.so"), Some(level));
         assert_eq!(subdirectory(b"/lib/glibc-hwcaps/x86-64-v9/libx.so"), None);
         assert_eq!(subdirectory(b"/lib/libx.so"), None);
+    }
+
+    #[test]
+    fn a_path_tells_its_older_subdirectory() {
+        for (path, subdirectory) in [
+            ("/lib/tls/x86_64/libx.so", "tls/x86_64/"),
+            ("/tls/haswell/libx.so", "tls/haswell/"),
+            ("/tls/lib/libx.so", ""),
+            ("/lib/mytls/libx.so", ""),
+            ("libx.so", ""),
+        ] {
+            assert_eq!(legacy_subdirectory(path.as_bytes()), subdirectory.as_bytes(), "{path}");
+        }
     }
 
     #[test]

@@ -26,8 +26,39 @@ const FLAGS: &[u32] = if cfg!(target_arch = "x86_64") {
     &[0x003, 0x001]
 };
 
+/// Where an entry of the new format says what its library asks of the processor. An entry of a subdirectory of glibc-hwcaps is an
+/// extension, and has this there, with the level in the lowest bits of the upper half; one of an older subdirectory has other bits.
+const HWCAP: usize = 16;
+const EXTENSION: u32 = 1 << 30;
+const LEVEL: u32 = 0x3ff;
+
+/// What a cache has for a soname.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cached<'c> {
+    /// The library's path.
+    pub path: &'c CStr,
+    /// The kind of subdirectory for processors that it is in.
+    pub subdirectory: Subdirectory,
+}
+
+/// A kind of subdirectory for processors. An ld.so that does not know a kind leaves its entries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subdirectory {
+    /// None.
+    None,
+    /// One of glibc-hwcaps.
+    GlibcHwcaps,
+    /// An older one.
+    Legacy,
+}
+
 /// The paths of a soname, in the cache's order. Damage ends the list.
 pub fn paths<'c>(cache: &'c [u8], soname: &'c [u8]) -> impl Iterator<Item = &'c CStr> {
+    entries(cache, soname).map(|cached| cached.path)
+}
+
+/// What there is for a soname, in the cache's order. Damage ends the list.
+pub fn entries<'c>(cache: &'c [u8], soname: &'c [u8]) -> impl Iterator<Item = Cached<'c>> {
     let Cache { entries, size, strings } = Cache::new(cache).unwrap_or(Cache { entries: b"", size: 1, strings: b"" });
     // Both formats begin an entry with flags, key and value.
     let string = move |entry, at| strings.get(number(entry, at)? as usize..);
@@ -47,8 +78,20 @@ pub fn paths<'c>(cache: &'c [u8], soname: &'c [u8]) -> impl Iterator<Item = &'c 
         if !FLAGS.contains(&number(entry, 0)?) {
             return None;
         }
-        CStr::from_bytes_until_nul(string(entry, 8)?).ok()
+        let path = CStr::from_bytes_until_nul(string(entry, 8)?).ok()?;
+        Some(Cached { path, subdirectory: subdirectory(entry) })
     })
+}
+
+/// The kind of subdirectory that an entry is of. The old format has no room for that.
+fn subdirectory(entry: &[u8]) -> Subdirectory {
+    let [low, high] = [number(entry, HWCAP), number(entry, HWCAP.saturating_add(4))];
+    let [low, high] = if cfg!(target_endian = "little") { [low, high] } else { [high, low] };
+    match [low.unwrap_or(0), high.unwrap_or(0)] {
+        [0, 0] => Subdirectory::None,
+        [_, high] if high & !LEVEL == EXTENSION => Subdirectory::GlibcHwcaps,
+        _ => Subdirectory::Legacy,
+    }
 }
 
 /// How a name compares with a key, which ends with a NUL. Digits are compared as numbers, and come behind all else:
@@ -155,6 +198,16 @@ pub(crate) mod tests {
         new(&entries)
     }
 
+    /// The same, with what the libraries ask of the processor.
+    pub(crate) fn with_hwcaps(entries: &[(&str, &str, u64)]) -> Vec<u8> {
+        let plain: Vec<_> = entries.iter().map(|(name, path, _)| (*name, *path)).collect();
+        let mut cache = of(&plain);
+        for (entry, (.., hwcap)) in cache[HEADER_NEW..].chunks_exact_mut(ENTRY_NEW).zip(entries) {
+            entry[HWCAP..].copy_from_slice(&hwcap.to_ne_bytes());
+        }
+        cache
+    }
+
     fn new(entries: &[(u32, &str, &str)]) -> Vec<u8> {
         cache(MAGIC_NEW, [HEADER_NEW, ENTRY_NEW], false, entries)
     }
@@ -189,6 +242,17 @@ pub(crate) mod tests {
                 assert_eq!(found(&cache, name), [path]);
             }
         }
+    }
+
+    #[test]
+    fn entries_tell_their_kind_of_subdirectory() {
+        let kinds = |cache: &[u8]| entries(cache, b"liba.so").map(|cached| cached.subdirectory).collect::<Vec<_>>();
+        // Nothing, x86-64-v3 in glibc-hwcaps, tls, and haswell.
+        let all = [0, 1 << 62 | 3 << 32 | 7, 1 << 63, 1 << 50].map(|hwcap| ("liba.so", "/liba.so", hwcap));
+        let [none, levels, legacy] = [Subdirectory::None, Subdirectory::GlibcHwcaps, Subdirectory::Legacy];
+        assert_eq!(kinds(&with_hwcaps(&all)), [none, levels, legacy, legacy]);
+        let entry = (FLAGS, "liba.so", "/liba.so");
+        assert_eq!(kinds(&old(&[entry, entry])), [none; 2]);
     }
 
     #[test]

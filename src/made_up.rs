@@ -221,8 +221,16 @@ pub fn text() -> Look {
 
 /// A glibc 2.36 with two default directories.
 pub fn image() -> LoaderImage<'static> {
-    const STRINGS: &[u8] = b"/lib/\0/usr/lib/\0/etc/ld.so.cache\0lib\0ld.so (made up) stable release version 2.36.\n\0";
-    LoaderImage::read(|| std::iter::once(STRINGS)).unwrap()
+    image_of(Some(36))
+}
+
+/// The same of a glibc 2.N, or of one that does not say: before 2.33.
+pub fn image_of(minor: Option<u32>) -> LoaderImage<'static> {
+    let directories = "/lib/\0/usr/lib/\0/etc/ld.so.cache\0lib\0";
+    let version = minor.map(|minor| std::format!("ld.so (made up) stable release version 2.{minor}.\n\0"));
+    let strings = std::format!("{directories}{}", version.unwrap_or_default());
+    let strings: &[u8] = std::boxed::Box::leak(strings.into_bytes().into_boxed_slice());
+    LoaderImage::read(|| std::iter::once(strings)).unwrap()
 }
 
 /// A search of a process that began with `library_path`.

@@ -6,7 +6,7 @@
 
 use crate::candidate::{Kind, kind};
 use crate::hwcaps::{self, Roots};
-use crate::ld_so_cache;
+use crate::ld_so_cache::{self, Cached, Subdirectory};
 use crate::loader_image::LoaderImage;
 use crate::outcome::{Place, Unsure};
 use crate::path::PathBuf;
@@ -32,7 +32,7 @@ pub struct Search<'w, O: Objects, F: Files> {
     pub image: &'w mut dyn FnMut() -> Result<LoaderImage<'w>, Unsure>,
     /// LD_LIBRARY_PATH when the process started.
     pub library_path: &'w [u8],
-    /// AT_PLATFORM of getauxval(3).
+    /// AT_PLATFORM of getauxval(3); where the processor is known, what ld.so takes for it.
     pub platform: &'w [u8],
     /// Which subdirectories ld.so takes on this processor, where somebody wants the very file that it finds. Without it they
     /// all count, so that what is found may be another than ld.so's.
@@ -178,9 +178,10 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
         Ok(false)
     }
 
-    /// What `$PLATFORM` may stand for in an element of a list.
+    /// What `$PLATFORM` may stand for in an element of a list: one thing alone where the processor is known.
     fn platforms(&self, element: &[u8]) -> impl Iterator<Item = &'w [u8]> + use<'w, O, F> {
-        let others = if tokens::has_platform(element) { OTHER_PLATFORMS } else { &[] };
+        let is_open = self.processor.is_none() && tokens::has_platform(element);
+        let others = if is_open { OTHER_PLATFORMS } else { &[] };
         core::iter::once(self.platform).chain(others.iter().copied())
     }
 
@@ -325,23 +326,49 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
     /// ld.so.cache. For a requester with DF_1_NODEFLIB, entries in the default directories don't count.
     fn in_cache(&mut self, soname: &[u8], no_default_libraries: bool) -> Result<bool, Unsure> {
         let image = (self.image)()?;
-        for n in 0.. {
+        let entries = match self.processor.map(|takes| self.best_in_cache(soname, takes)).transpose()? {
+            None => 0..=usize::MAX,
+            Some(Some(best)) => best..=best,
+            Some(None) => return Ok(false),
+        };
+        for n in entries {
             let cache = self.files.cache(image.cache)?;
-            let Some(cached) = ld_so_cache::paths(cache, soname).nth(n) else {
+            let Some(cached) = ld_so_cache::entries(cache, soname).nth(n) else {
                 break;
             };
-            let copied = self.path.set(&[cached.to_bytes()]);
+            let copied = self.path.set(&[cached.path.to_bytes()]);
             let ignored = no_default_libraries
                 && image.directories().any(|directory| self.path.as_bytes().starts_with(directory));
-            let is_taken = self.processor.is_none_or(|takes| {
-                let subdirectory = hwcaps::subdirectory(self.path.as_bytes());
-                subdirectory.is_none_or(takes)
-            });
-            if copied.is_some() && !ignored && is_taken && (self.trusts_cache || matches!(self.look()?, Step::Found)) {
+            let is_known = is_known(&image, cached.subdirectory);
+            if copied.is_some() && !ignored && is_known && (self.trusts_cache || matches!(self.look()?, Step::Found)) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The number of the entry that ld.so takes: the best of those that the processor has a level of glibc-hwcaps for, else the first
+    /// of the others. It looks at no second one.
+    fn best_in_cache(&mut self, soname: &[u8], takes: fn(&[u8]) -> bool) -> Result<Option<usize>, Unsure> {
+        let image = (self.image)()?;
+        let cache = self.files.cache(image.cache)?;
+        let rank = |cached: &Cached<'_>| match (cached.subdirectory, cached.path.to_bytes()) {
+            (kind, _) if !is_known(&image, kind) => None,
+            (Subdirectory::None, _) => Some(usize::MAX),
+            (Subdirectory::Legacy, path) => takes(hwcaps::legacy_subdirectory(path)).then_some(usize::MAX),
+            (Subdirectory::GlibcHwcaps, path) => hwcaps::rank(hwcaps::subdirectory(path).filter(|level| takes(level))?),
+        };
+        let ranks = ld_so_cache::entries(cache, soname).enumerate().filter_map(|(n, cached)| Some((rank(&cached)?, n)));
+        Ok(ranks.min().map(|(_, n)| n))
+    }
+}
+
+/// Whether an ld.so knows a kind of subdirectory. It leaves the entries of others out.
+fn is_known(image: &LoaderImage<'_>, subdirectory: Subdirectory) -> bool {
+    match subdirectory {
+        Subdirectory::None => true,
+        Subdirectory::GlibcHwcaps => image.has_glibc_hwcaps(),
+        Subdirectory::Legacy => image.has_legacy_hwcaps(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The order and the rules of ld.so's search, in a made-up world. The suite holds the same against real ones.
 
 use super::*;
-use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, other_class, search, text};
+use crate::ld_so_cache::tests::with_hwcaps;
+use crate::made_up::{MadeUpFiles, MadeUpObjects, Object, image, image_of, other_class, search, text};
 use std::string::String;
 use std::{vec, vec::Vec};
 
@@ -72,6 +73,54 @@ fn with_the_processor_known_what_is_found_is_what_ld_so_opens() {
         search.processor = takes;
         assert_eq!(search.find(b"libx.so", 0), Ok(Some(Place::Runpath)));
         assert_eq!(search.path.as_bytes(), path.as_bytes());
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn with_the_processor_known_a_platform_is_one_thing() {
+    for (processor, is_found) in [(None, true), (Some((|_| true) as fn(&[u8]) -> bool), false)] {
+        let mut files = MadeUpFiles::with_libraries(&["/one/haswell/libx.so"]);
+        let (objects, mut image) = (MadeUpObjects(vec![runpath("/one/$PLATFORM")]), || Ok(image()));
+        let mut room = PathBuf::new();
+        let mut search = search(&objects, &mut files, &mut image, "", &mut room);
+        search.processor = processor;
+        assert_eq!(search.find(b"libx.so", 0), Ok(is_found.then_some(Place::Runpath)));
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn with_the_processor_known_the_cache_has_one_file() {
+    const LEVEL: u64 = 1 << 62;
+    let entries = [
+        ("libx.so", "/v2/glibc-hwcaps/x86-64-v2/libx.so", LEVEL),
+        ("libx.so", "/v3/glibc-hwcaps/x86-64-v3/libx.so", LEVEL),
+        ("libx.so", "/a/tls/libx.so", 1 << 63),
+        ("libx.so", "/a/libx.so", 0),
+    ];
+    let all: [fn(&[u8]) -> bool; 2] = [|_| true, |subdirectory| subdirectory == b"tls/"];
+    // Of which glibc, on which processor, with which files, it finds which.
+    for (minor, takes, files, path) in [
+        (Some(36), Some(all[0]), &[0, 1, 2, 3][..], Some(1)),
+        (Some(36), Some(all[1]), &[0, 1, 2, 3], Some(2)),
+        (Some(41), Some(all[1]), &[0, 1, 2, 3], Some(3)),
+        (None, Some(all[0]), &[0, 1, 2, 3], Some(2)),
+        (Some(36), Some(all[0]), &[0, 2, 3], None),
+        (Some(36), Some(all[1]), &[3], None),
+        (Some(36), None, &[3], Some(3)),
+    ] {
+        let paths: Vec<_> = files.iter().map(|nth| entries[*nth].1).collect();
+        let mut files = MadeUpFiles::with_libraries(&paths);
+        files.cache = with_hwcaps(&entries);
+        let (objects, mut room) = (MadeUpObjects(vec![Object::default()]), PathBuf::new());
+        let mut image = || Ok(image_of(minor));
+        let mut search = search(&objects, &mut files, &mut image, "", &mut room);
+        search.processor = takes;
+        assert_eq!(search.find(b"libx.so", 0), Ok(path.map(|_| Place::Cache)), "{minor:?} {paths:?}");
+        if let Some(nth) = path {
+            assert_eq!(search.path.as_bytes(), entries[nth].1.as_bytes());
+        }
     }
 }
 

@@ -49,6 +49,12 @@ impl FileImage {
         Some(Self { bytes, segments })
     }
 
+    /// Whether a string is compiled into it.
+    pub fn has_string(&self, string: &[u8]) -> bool {
+        let string = [b"\0", string, b"\0"].concat();
+        self.segments(PF_R).any(|bytes| bytes.windows(string.len()).any(|window| window == string))
+    }
+
     /// What is compiled into it, if it is an ld.so.
     pub fn loader(&self) -> Option<LoaderImage<'_>> {
         [PF_R, PF_R | PF_X].into_iter().find_map(|flags| LoaderImage::read(|| self.segments(flags)))

@@ -74,6 +74,9 @@ impl Object {
 pub struct Objects {
     all: Vec<Object>,
     origin: PathBuf,
+    /// What `$ORIGIN` of an object with a relative path counts from. The auditor would not know: the process may have gone elsewhere
+    /// since it was loaded.
+    pub working_directory: Option<PathBuf>,
     libc: Option<usize>,
 }
 
@@ -82,7 +85,7 @@ impl Objects {
     pub fn new(program: Object, loader: Object) -> Self {
         let real = program.path.canonicalize().unwrap_or_else(|_| program.path.clone());
         let origin = real.parent().unwrap_or(Path::new("/")).to_owned();
-        Self { all: vec![program, loader], origin, libc: None }
+        Self { all: vec![program, loader], origin, working_directory: None, libc: None }
     }
 
     /// All of them.
@@ -150,10 +153,15 @@ impl views::Objects for Objects {
         if object == self.main() {
             return Ok(into.push(self.origin.as_os_str().as_bytes()));
         }
-        match split_directory(&self.get(object).name) {
-            Some((b"", _)) => Ok(into.push(b"/")),
-            Some((directory, _)) if directory.starts_with(b"/") => Ok(into.push(directory)),
-            _ => Err(Unsure::RelativeOrigin),
+        let name = &self.get(object).name;
+        match (split_directory(name), &self.working_directory) {
+            (Some((b"", _)), _) => Ok(into.push(b"/")),
+            (Some((directory, _)), _) if name.starts_with(b"/") => Ok(into.push(directory)),
+            (None, Some(working_directory)) => Ok(into.push(working_directory.as_os_str().as_bytes())),
+            (Some((directory, _)), Some(working_directory)) => {
+                Ok(into.push(working_directory.join(path_of(directory)).as_os_str().as_bytes()))
+            }
+            (_, None) => Err(Unsure::RelativeOrigin),
         }
     }
 

@@ -159,10 +159,8 @@ fn load(world: &mut World, name: &[u8], path: &[u8], rule: Rule, loader: Option<
     if !object.file.shared || object.file.is_program {
         return None;
     }
-    // What the auditor answers is the name that ld.so goes on with.
-    if matches!(rule, Rule::Search(_) | Rule::Path) {
-        object.aliases.push(name.to_vec());
-    }
+    // Whatever the auditor answers, ld.so knows it by the name that was asked for, too.
+    object.aliases.push(name.to_vec());
     Some(Hit { object: world.objects.add(object), rule, is_new: true })
 }
 

@@ -42,6 +42,8 @@ pub struct World {
     pub is_privileged: bool,
     /// What its ld.so has compiled in.
     pub image: LoaderImage<'static>,
+    /// What its ld.so takes for `$PLATFORM`.
+    platform: &'static [u8],
     files: Files,
     catalogue: Catalogue<'static>,
     path: PathBuf,
@@ -56,6 +58,7 @@ impl World {
         let image = FileImage::read(&loader.path).context("its ld.so cannot be read")?;
         // For as long as this program lives, which is not long.
         let image: &'static FileImage = Box::leak(Box::new(image));
+        let platform = processor::platform(image.has_string(processor::HASWELL));
         let image = image.loader().context("its ld.so is none of glibc's")?;
         let is_privileged = is_privileged(&program.path);
         let (mut environment, is_audited) = environment();
@@ -81,6 +84,7 @@ impl World {
             is_audited,
             is_privileged,
             image,
+            platform,
             files: Files::new(indices),
             catalogue,
             path,
@@ -105,10 +109,12 @@ impl World {
     pub fn find(&mut self, places: &[Place], soname: &[u8], requester: usize) -> Result<Option<Place>, Unsure> {
         self.begin();
         let mut found = Ok(None);
+        self.objects.working_directory = std::env::current_dir().ok();
         self.look(|lookup, _, _| {
             found = lookup.search.find_in(places, soname, requester);
             Outcome::Pass(Pass::NotLast)
         });
+        self.objects.working_directory = None;
         found
     }
 
@@ -117,7 +123,7 @@ impl World {
         let mut expanded = None;
         self.look(|lookup, _, _| {
             let (directory, file) = split_directory(name).unwrap_or((b"", name));
-            expanded = match lookup.search.expand(directory, platform::OWN.name.as_bytes(), requester) {
+            expanded = match lookup.search.expand(directory, lookup.search.platform, requester) {
                 Ok(Some(())) if directory.is_empty() => Some([b"/".as_slice(), file].concat()),
                 Ok(Some(())) => Some([lookup.search.path.as_bytes(), file].concat()),
                 _ => None,
@@ -179,7 +185,7 @@ impl World {
             files: &mut self.files,
             image: &mut || Ok(image),
             library_path: self.environment.library_path,
-            platform: platform::OWN.name.as_bytes(),
+            platform: self.platform,
             processor: Some(processor::takes),
             trusts_cache: false,
             path: &mut self.path,
