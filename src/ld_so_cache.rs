@@ -251,7 +251,7 @@ pub(crate) mod tests {
         let all = [0, 1 << 62 | 3 << 32 | 7, 1 << 63, 1 << 50].map(|hwcap| ("liba.so", "/liba.so", hwcap));
         let [none, levels, legacy] = [Subdirectory::None, Subdirectory::GlibcHwcaps, Subdirectory::Legacy];
         assert_eq!(kinds(&with_hwcaps(&all)), [none, levels, legacy, legacy]);
-        let entry = (FLAGS, "liba.so", "/liba.so");
+        let entry = (OWN, "liba.so", "/liba.so");
         assert_eq!(kinds(&old(&[entry, entry])), [none; 2]);
     }
 

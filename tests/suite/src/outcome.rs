@@ -58,6 +58,17 @@ impl Outcome {
         Ok(self)
     }
 
+    /// What it said, with another word in the place of one.
+    pub fn replace(&self, from: &str, to: &str) -> Outcome {
+        Outcome {
+            what: self.what.clone(),
+            stdout: self.stdout.replace(from, to),
+            stderr: self.stderr.replace(from, to),
+            success: self.success,
+            status: self.status.clone(),
+        }
+    }
+
     /// It did what another run did: the same end and the same words.
     pub fn equals(&self, other: &Outcome) -> Result<&Outcome> {
         let same = (&self.status, &self.stdout, &self.stderr) == (&other.status, &other.stdout, &other.stderr);

@@ -21,6 +21,13 @@ pub fn copy_program(from: &Path, to: &Path, mode: u32) -> Result<()> {
     Ok(fs::set_permissions(to, Permissions::from_mode(mode))?)
 }
 
+/// Writes a program, with the given permissions.
+pub fn write_program(bytes: &[u8], path: &Path, mode: u32) -> Result<()> {
+    let _writing = PROGRAMS.read().unwrap_or_else(PoisonError::into_inner);
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
+}
+
 /// Starts a process. When this returns, it executes its program.
 pub fn start(command: &mut Command) -> Result<Child> {
     let _starting = PROGRAMS.write().unwrap_or_else(PoisonError::into_inner);

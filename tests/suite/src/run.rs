@@ -101,6 +101,12 @@ impl<'b> Run<'b> {
         self
     }
 
+    /// The same start that shows `source` at `target` besides, with all others over it.
+    pub fn bind_first(&self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        let binds = [(source.into(), target.into())].into_iter().chain(self.binds.iter().cloned()).collect();
+        Run { binds, ..self.clone() }
+    }
+
     /// Hides /proc. Only in the Nix view.
     pub fn without_proc(mut self) -> Self {
         self.proc = false;

@@ -13,6 +13,7 @@ use suite::bed::Bed;
 use suite::manifest::{Channel, Manifest, View};
 
 mod cases;
+mod trees;
 
 use cases::Case;
 

@@ -183,7 +183,7 @@ fn opens(bed: &Bed, run: &Run, names: &[String]) -> Result<()> {
 }
 
 /// What `--explain` says in the environment of a run. The exit code and the verdict agree.
-fn explain<'a>(bed: &Bed, run: &Run, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<Value> {
+pub fn explain<'a>(bed: &Bed, run: &Run, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<Value> {
     let helper = run.of(&bed.manifest.replit_env_cli).args(["replit-env", "--explain", "--json"]).args(arguments);
     let outcome = helper.plain()?;
     let explained: Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.to_string())?;
@@ -198,13 +198,13 @@ fn declare_all<'b>(bed: &Bed, run: &Run<'b>) -> Run<'b> {
 }
 
 /// The paths of the objects that are explained, in their order.
-fn paths(explained: &Value) -> Result<Vec<String>> {
+pub fn paths(explained: &Value) -> Result<Vec<String>> {
     let objects = explained["objects"].as_array().context("objects")?;
     objects.iter().map(|object| Ok(object["path"].as_str().context("a path")?.to_owned())).collect()
 }
 
 /// All names that are explained: those that were asked for first.
-fn edges(explained: &Value) -> impl Iterator<Item = &Value> {
+pub fn edges(explained: &Value) -> impl Iterator<Item = &Value> {
     let needs = explained["needs"].as_array().into_iter().flatten();
     let objects = explained["objects"].as_array().into_iter().flatten();
     needs.chain(objects.flat_map(|object| object["needs"].as_array().into_iter().flatten()))
@@ -212,7 +212,7 @@ fn edges(explained: &Value) -> impl Iterator<Item = &Value> {
 
 /// A list of loaded files without libc.so.6, whose place depends on who asks for it first, without ld.so, the auditor and what the
 /// kernel maps.
-fn without_glibc(bed: &Bed, paths: &[String]) -> Vec<String> {
+pub fn without_glibc(bed: &Bed, paths: &[String]) -> Vec<String> {
     let interpreter = bed.channel.interpreter.file_name();
     let is_other = |path: &&String| {
         let name = PathBuf::from(path).file_name().map(OsStr::to_owned);

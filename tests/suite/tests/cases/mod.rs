@@ -43,6 +43,7 @@ mod never_replaced;
 mod old_glibc;
 mod own_glibc;
 mod programs;
+mod property;
 mod refusal;
 mod requesters;
 mod secure;
@@ -51,7 +52,7 @@ mod sweep;
 mod users;
 mod users_machine;
 mod versions;
-mod wrapper;
+pub mod wrapper;
 
 type Check = dyn Fn(&Bed) -> Result<()> + Send + Sync;
 type Condition = dyn Fn(&Manifest, &Channel, View) -> bool + Send;
@@ -214,6 +215,7 @@ pub fn all() -> Vec<Case> {
         both_classes::cases(),
         static_tls::cases(),
         programs::cases(),
+        property::cases(),
         users::cases(),
         users_machine::cases(),
         matrix::cases(),
