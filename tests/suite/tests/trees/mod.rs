@@ -115,13 +115,18 @@ impl Tree {
     }
 
     /// Whether the auditor may take ld.so's search for successful where it is not: it does not ask which subdirectories this processor
-    /// has, and what `$PLATFORM` is. Then the declared library is found at the last moment, under the name of the file that ld.so was
-    /// about to try.
+    /// has, what `$PLATFORM` is, and where an object with a relative path was found. Then the declared library is found at the last
+    /// moment, under the name of the file that ld.so was about to try.
     pub fn has_doubts(&self) -> bool {
         const PROCESSORS: [&str; 5] = ["glibc-hwcaps", "tls", "x86_64", "haswell", "avx512_1"];
         let in_subdirectory = |file: &File| file.path.split('/').any(|component| PROCESSORS.contains(&component));
-        let mut lists = self.objects().flat_map(|object| [&object.rpath, &object.runpath]).chain([&self.library_path]);
-        self.files.iter().any(in_subdirectory) || lists.any(|list| list.iter().any(|list| list.contains("PLATFORM")))
+        let lists = self.objects().flat_map(|object| [&object.rpath, &object.runpath]).chain([&self.library_path]);
+        let lists: Vec<&String> = lists.flatten().collect();
+        let is_relative = |list: &&String| list.split([':', ';']).any(|element| !element.starts_with(['@', '$', '/']));
+        let mut origins = self.objects().skip(1).flat_map(|object| [&object.rpath, &object.runpath]).flatten();
+        self.files.iter().any(in_subdirectory)
+            || lists.iter().any(|list| list.contains("PLATFORM"))
+            || (origins.any(|list| list.contains("ORIGIN")) && lists.iter().any(is_relative))
     }
 }
 

@@ -112,7 +112,7 @@ fn asked() -> impl Strategy<Value = String> {
 }
 
 fn element() -> impl Strategy<Value = String> {
-    let odd = prop_oneof![2 => select(RELATIVE), 3 => select(ODD)];
+    let odd = prop_oneof![1 => select(RELATIVE), 3 => select(ODD)];
     prop_oneof![9 => select(ELEMENTS), 5 => select(ORIGIN), 4 => odd].prop_map(str::to_owned)
 }
 
