@@ -246,7 +246,9 @@ impl World {
         }
         let mut directories = Vec::new();
         for element in list.split(|byte| separators.contains(byte)) {
-            let others = if has_platform(element) { PLATFORMS } else { &[] };
+            // Where the processor is known, so is what ld.so takes for it.
+            let is_open = self.processor.is_none() && has_platform(element);
+            let others = if is_open { PLATFORMS } else { &[] };
             for platform in [&[&*self.platform], others].concat() {
                 directories.extend(self.expanded(element, platform, object));
             }
