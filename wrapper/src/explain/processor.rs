@@ -58,8 +58,21 @@ fn is_of_intel() -> bool {
     *IS_OF_INTEL
 }
 
-/// There are none in use for this processor.
+/// The same where there is only the older kind: the platform's, and that of a feature of the processor.
 #[cfg(not(target_arch = "x86_64"))]
-pub fn takes(_subdirectory: &[u8]) -> bool {
-    false
+pub fn takes(subdirectory: &[u8]) -> bool {
+    subdirectory
+        .split(|&byte| byte == b'/')
+        .filter(|component| !component.is_empty())
+        .all(|component| component == b"tls" || component == OWN.name.as_bytes() || is_of_feature(component))
+}
+
+#[cfg(target_arch = "x86")]
+fn is_of_feature(component: &[u8]) -> bool {
+    component == b"sse2" && std::arch::is_x86_feature_detected!("sse2")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn is_of_feature(component: &[u8]) -> bool {
+    component == b"atomics" && std::arch::is_aarch64_feature_detected!("lse")
 }
