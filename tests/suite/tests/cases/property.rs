@@ -23,6 +23,8 @@ use crate::trees::{File, Kind, Open, Tree};
 
 /// How many trees are tried on each channel in each view, unless PROPTEST_CASES says otherwise.
 const TREES: u32 = 100;
+/// What those are made of.
+const SEED: u64 = 1;
 /// How many smaller trees are tried once one has failed.
 const SHRINKS: u32 = 2_000;
 
@@ -59,7 +61,9 @@ pub fn cases() -> Vec<Case> {
 fn search(bed: &Bed) -> Result<()> {
     let garden = Garden::new(bed, NAMES)?;
     let mut config = Config { failure_persistence: None, ..Config::default() };
-    if env::var_os("PROPTEST_CASES").is_none() {
+    // Unless more are asked for they are the same each time: what is tested passes or fails for what was changed.
+    let is_asked_for = env::var_os("PROPTEST_CASES").is_some();
+    if !is_asked_for {
         config.cases = TREES;
     }
     if env::var_os("PROPTEST_MAX_SHRINK_ITERS").is_none() {
@@ -67,7 +71,8 @@ fn search(bed: &Bed) -> Result<()> {
     }
     let seed = match config.rng_seed {
         RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().hash_one(0),
+        RngSeed::Random if is_asked_for => RandomState::new().hash_one(0),
+        RngSeed::Random => SEED,
     };
     config.rng_seed = RngSeed::Fixed(seed);
     let cases = config.cases;
