@@ -87,6 +87,18 @@ directory_of() {
   return 1
 }
 
+# patchelf moves the note that PT_GNU_PROPERTY leads to, and leaves that header as it is. On aarch64 the kernel would then not
+# start the program, so the header is made one that nobody reads (PT_NULL; offsets are those of the 64-bit class).
+forget_property() {
+  local at end
+  end=$((64 + 56 * $(od --address-radix=n --format=u2 --skip-bytes=56 --read-bytes=2 "$1")))
+  for ((at = 64; at < end; at += 56)); do
+    case $(od --address-radix=n --format=x4 --skip-bytes=$at --read-bytes=4 "$1") in
+      *6474e553) printf '\0\0\0\0' | dd of="$1" bs=1 seek=$at conv=notrunc status=none ;;
+    esac
+  done
+}
+
 chmod --recursive u+w "$out"
 while IFS= read -r -d "" file; do
   [ "$(head --bytes=4 "$file" | tr --delete '\0')" = $'\177ELF' ] || continue
@@ -103,4 +115,5 @@ while IFS= read -r -d "" file; do
     case :$runpath: in *:"$directory":*) ;; *) runpath=$runpath${runpath:+:}$directory ;; esac
   done
   patchelf --set-rpath "$runpath" "$file"
+  case $triplet in aarch64-*) forget_property "$file" ;; esac
 done < <(find "$out" -type f -print0)

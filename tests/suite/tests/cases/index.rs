@@ -36,7 +36,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/foreign-program", foreign_program).several_channels().tool("strace"),
         Case::new("index/foreign-library", foreign_library).several_channels().store_only(),
         Case::new("index/damaged", damaged),
-        Case::new("index/several", several),
+        Case::new("index/several", several).tool("strace"),
         Case::new("index/system-calls", system_calls).tool("strace"),
     ]
 }

@@ -17,10 +17,10 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("index/ld-library-path", library_path),
         Case::new("index/ld-preload", preload),
-        Case::new("index/ways-to-start", ways_to_start),
+        Case::new("index/ways-to-start", ways_to_start).tool("strace"),
         Case::new("index/without-proc", without_proc).views(&[View::Nix]).not_emulated(),
         Case::new("index/origin-without-proc", origin_without_proc).views(&[View::Nix]).not_emulated(),
-        Case::new("index/dlmopen", dlmopen).since((2, 35)).glibc_of_the_machine(),
+        Case::new("index/dlmopen", dlmopen).since((2, 35)).glibc_of_the_machine().tool("strace"),
         Case::new("index/dlmopen-with-glibc", dlmopen_with_glibc).since((2, 35)).glibc_of_the_machine(),
         Case::new("index/fallback-beside-it", fallback),
     ]
