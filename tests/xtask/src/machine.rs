@@ -112,14 +112,26 @@ impl Machine {
         if self.is_host() { "gcc".to_owned() } else { format!("{}-gcc", self.gnu) }
     }
 
+    /// Debian's packages of its compiler, and of the libc that the helper is linked with.
+    fn packages(&self) -> [String; 2] {
+        [format!("gcc-{}", self.gnu.replace('_', "-")), format!("libc6-dev-{}-cross", self.debian)]
+    }
+
+    /// Whether both are there. A build sandbox shows the files, and not which packages they are of.
+    fn has_compiler(&self, sh: &Shell) -> bool {
+        let compiler = self.compiler();
+        let libc = cmd!(sh, "{compiler} -print-file-name=libc.a").quiet().ignore_stderr().read();
+        // What is not there is named as it was asked for.
+        libc.is_ok_and(|path| Path::new(&path).is_absolute())
+    }
+
     /// Installs what it takes to build for it.
     pub fn prepare(&self, sh: &Shell) -> Result<()> {
         if self.is_host() {
             return Ok(());
         }
-        // The compiler brings its own libc, which the helper is linked with. A build sandbox shows it, and not who installed it.
-        if !Path::new("/usr/bin").join(self.compiler()).exists() {
-            setup::install(sh, &[&format!("gcc-{}", self.gnu)])?;
+        if !self.has_compiler(sh) {
+            setup::install(sh, &self.packages().each_ref().map(String::as_str))?;
         }
         let target = self.target;
         let libraries = cmd!(sh, "rustc --print target-libdir --target {target}").quiet().read()?;
@@ -195,6 +207,14 @@ mod tests {
         assert_eq!(of("x86_64-linux"), Some("i686-linux"));
         assert_eq!(of("i686-linux"), None);
         assert_eq!(of("aarch64-linux"), None);
+    }
+
+    #[test]
+    fn packages_have_the_names_that_debian_gives_them() {
+        let of = |name: &str| Machine::named(name).unwrap().packages();
+        assert_eq!(of("i686-linux"), ["gcc-i686-linux-gnu", "libc6-dev-i386-cross"]);
+        assert_eq!(of("aarch64-linux"), ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]);
+        assert_eq!(of("x86_64-linux"), ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"]);
     }
 
     #[test]
