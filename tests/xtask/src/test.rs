@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::channels::{Set, TestBed};
 use crate::flake::Flake;
@@ -86,8 +86,8 @@ fn other_machine(sh: &Shell, machine: &'static Machine, arguments: &Arguments) -
     let manifest = manifest_of(sh, machine, arguments)?;
     let (harness, system) = (&arguments.harness, machine.system);
     let all_but: &[&str] = if machine.is_emulated() { &["--skip", "/distribution/"] } else { &[] };
-    let test = cmd!(sh, "cargo test --quiet --package suite --test integration -- {all_but...} {harness...}");
-    let output = step::run(&format!("integration tests of {system}"), test.env("RTLD_MANIFEST", manifest))?;
+    let tests = suite(sh, &manifest, harness).args(all_but);
+    let output = step::run(&format!("integration tests of {system}"), tests)?;
     let passed = count(&output);
     ensure!(passed > 0 || !harness.is_empty(), "there are no tests of {system}");
     step::say(&format!("  {passed} passed"));
@@ -185,7 +185,11 @@ fn glibcs_are_checked(sh: &Shell, flake: &Flake) -> Result<()> {
 fn integration(sh: &Shell, manifest: &Path, harness: &[String]) -> Result<()> {
     let build = cmd!(sh, "cargo test --package suite --test integration --no-run");
     step::run("integration tests: build", build)?;
-    let test = cmd!(sh, "cargo test --quiet --package suite --test integration -- {harness...}");
-    test.quiet().env("RTLD_MANIFEST", manifest).run()?;
+    suite(sh, manifest, harness).quiet().run()?;
     Ok(())
+}
+
+/// The integration tests on the channels of a manifest. More arguments may follow.
+fn suite<'a>(sh: &'a Shell, manifest: &Path, harness: &[String]) -> Cmd<'a> {
+    cmd!(sh, "cargo test --quiet --package suite --test integration -- {harness...}").env("RTLD_MANIFEST", manifest)
 }

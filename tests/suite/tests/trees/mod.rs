@@ -104,6 +104,9 @@ pub struct Open {
     pub name: String,
 }
 
+/// Subdirectories in which ld.so looks for libraries of a processor: those of x86_64.
+const PROCESSORS: [&str; 5] = ["glibc-hwcaps", "tls", "x86_64", "haswell", "avx512_1"];
+
 impl Tree {
     /// The program and the libraries.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
@@ -114,17 +117,24 @@ impl Tree {
         [&self.program].into_iter().chain(libraries)
     }
 
+    /// Whether ldconfig has to know the subdirectories for processors, too.
+    pub fn caches_processors(&self) -> bool {
+        !self.cached.is_empty() && self.has_processors()
+    }
+
+    fn has_processors(&self) -> bool {
+        self.files.iter().any(|file| file.path.split('/').any(|component| PROCESSORS.contains(&component)))
+    }
+
     /// Whether the auditor may take ld.so's search for successful where it is not: it does not ask which subdirectories this processor
     /// has, what `$PLATFORM` is, and where an object with a relative path was found. Then the declared library is found at the last
     /// moment, under the name of the file that ld.so was about to try.
     pub fn has_doubts(&self) -> bool {
-        const PROCESSORS: [&str; 5] = ["glibc-hwcaps", "tls", "x86_64", "haswell", "avx512_1"];
-        let in_subdirectory = |file: &File| file.path.split('/').any(|component| PROCESSORS.contains(&component));
         let lists = self.objects().flat_map(|object| [&object.rpath, &object.runpath]).chain([&self.library_path]);
         let lists: Vec<&String> = lists.flatten().collect();
         let is_relative = |list: &&String| list.split([':', ';']).any(|element| !element.starts_with(['@', '$', '/']));
         let mut origins = self.objects().skip(1).flat_map(|object| [&object.rpath, &object.runpath]).flatten();
-        self.files.iter().any(in_subdirectory)
+        self.has_processors()
             || lists.iter().any(|list| list.contains("PLATFORM"))
             || (origins.any(|list| list.contains("ORIGIN")) && lists.iter().any(is_relative))
     }
