@@ -69,6 +69,9 @@ pub enum Reason {
     NotDeclared,
     /// It is declared, and this is why the best of the candidates cannot be loaded; `None` where there is none after all.
     NoneFits(Option<Skip>),
+    /// It is declared. The auditor took it for found, or could not tell, and left it to ld.so, which comes to no default directory where
+    /// it would be asked again.
+    Doubted,
     /// It cannot be told.
     Unsure(Unsure),
 }

@@ -55,6 +55,7 @@ fn library(report: &Report<'_>, edge: &Edge) -> Value {
                 Reason::Stale => "stale index",
                 Reason::NotDeclared => "not declared",
                 Reason::NoneFits(_) => "none fits",
+                Reason::Doubted => "left to ld.so",
                 Reason::Unsure(_) => "unsure",
             };
             json!({

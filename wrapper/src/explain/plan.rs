@@ -6,6 +6,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use rtld_loader::environment::split_directory;
+use rtld_loader::origin::World as _;
 use rtld_loader::outcome::{Outcome, Pass, Place};
 
 use super::edge::{Edge, Hit, Miss, Reason, Rule};
@@ -122,22 +123,31 @@ fn find(world: &mut World, name: &[u8], requester: usize) -> Result<(Vec<u8>, Ru
     }
 }
 
-/// ld.so's own search, with the safety net where it ends.
+/// ld.so's own search, with the safety net where it ends: in its default directories.
 fn by_search(world: &mut World, name: &[u8], requester: usize, outcome: Outcome) -> Result<(Vec<u8>, Rule), Box<Miss>> {
-    let considered = world.take_considered();
-    let reason = match world.find(&Place::ALL, name, requester) {
+    let mut considered = world.take_considered();
+    let mut reason = match world.find(&Place::ALL, name, requester) {
         Ok(Some(place)) => return Ok((world.found().to_vec(), Rule::Search(place))),
         Err(unsure) => Reason::Unsure(unsure),
-        Ok(None) if outcome == Outcome::Pass(Pass::NoneFits) => Reason::NoneFits(None),
-        Ok(None) => Reason::NotDeclared,
+        Ok(None) => match outcome {
+            Outcome::Pass(Pass::NoneFits) => Reason::NoneFits(None),
+            Outcome::Pass(Pass::Found(_) | Pass::Unsure(_)) if world.is_declared(name) => Reason::Doubted,
+            _ => Reason::NotDeclared,
+        },
     };
-    let directories: Vec<_> = world.image.directories().filter(|directory| path_of(directory).is_dir()).collect();
-    for directory in directories {
+    let goes_there = !world.objects.get(requester).file.no_default_libraries;
+    let directories = world.image.directories().filter(|directory| goes_there && path_of(directory).is_dir());
+    for directory in directories.collect::<Vec<_>>() {
         let outcome = world.at_default(&[directory, name].concat(), requester);
         let answered = world.answered().to_vec();
         match outcome {
             Outcome::Redirect => return declared(world, answered),
             Outcome::Driver => return Ok((answered, Rule::Driver)),
+            // The candidates are the same for each directory.
+            _ if reason == Reason::Doubted => {
+                considered = world.take_considered();
+                reason = Reason::NoneFits(considered.iter().find_map(|considered| considered.verdict.err()));
+            }
             _ => {}
         }
     }

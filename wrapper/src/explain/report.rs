@@ -224,6 +224,7 @@ impl<'r> Report<'r> {
         let number = |considered: &Considered| self.world.number_of(&considered.path);
         if !miss.considered.iter().any(|considered| number(considered).is_some()) && self.world.is_audited {
             let text = match declared {
+                _ if miss.reason == Reason::Doubted => "it is left to ld.so".to_owned(),
                 0 => "nothing is declared".to_owned(),
                 1 => "the declared entry does not have it".to_owned(),
                 more => format!("none of the {more} declared entries has it"),
@@ -361,6 +362,9 @@ pub fn remedy(name: &[u8], miss: &Miss, world: &World) -> String {
         ),
         Reason::NoneFits(Some(skip)) => format!("declare another build of it: {}", self::skip(&skip)),
         Reason::NoneFits(None) => "declare a whole library of that name".to_owned(),
+        Reason::Doubted => "link who asks for it without -z nodefaultlib: where a subdirectory for processors, $PLATFORM, or $ORIGIN\n    \
+             of a relative path leave in doubt what ld.so finds, a declared library is found behind the default directories"
+            .to_owned(),
         Reason::Unsure(unsure) => format!("it is left to ld.so, since {}", text(unsure.text())),
     }
 }

@@ -27,7 +27,7 @@ use super::files::{Files, Seen};
 use super::image::FileImage;
 use super::objects::{Object, Objects, path_of};
 use super::processor;
-use crate::platform;
+use crate::platform::{self, OWN};
 use crate::script::AUDITOR;
 
 /// A planned process.
@@ -110,7 +110,11 @@ impl World {
         self.begin();
         let mut found = Ok(None);
         self.objects.working_directory = std::env::current_dir().ok();
+        let platform = self.platform;
         self.look(|lookup, _, _| {
+            // ld.so knows the processor.
+            lookup.search.processor = Some(processor::takes);
+            lookup.search.platform = platform;
             found = lookup.search.find_in(places, soname, requester);
             Outcome::Pass(Pass::NotLast)
         });
@@ -121,9 +125,10 @@ impl World {
     /// What a name with a slash in it means for ld.so: its tokens are replaced. `None` if it has one that means nothing.
     pub fn expand(&mut self, name: &[u8], requester: usize) -> Option<Vec<u8>> {
         let mut expanded = None;
+        let platform = self.platform;
         self.look(|lookup, _, _| {
             let (directory, file) = split_directory(name).unwrap_or((b"", name));
-            expanded = match lookup.search.expand(directory, lookup.search.platform, requester) {
+            expanded = match lookup.search.expand(directory, platform, requester) {
                 Ok(Some(())) if directory.is_empty() => Some([b"/".as_slice(), file].concat()),
                 Ok(Some(())) => Some([lookup.search.path.as_bytes(), file].concat()),
                 _ => None,
@@ -175,6 +180,7 @@ impl World {
         self.considered.0.clear();
     }
 
+    /// As the auditor looks, which does not ask what the processor has.
     fn look(
         &mut self,
         ask: impl FnOnce(&mut Lookup<'_, Objects, Files>, &mut PathBuf, &mut Notes) -> Outcome,
@@ -185,8 +191,8 @@ impl World {
             files: &mut self.files,
             image: &mut || Ok(image),
             library_path: self.environment.library_path,
-            platform: self.platform,
-            processor: Some(processor::takes),
+            platform: OWN.name.as_bytes(),
+            processor: None,
             trusts_cache: false,
             path: &mut self.path,
         };
@@ -276,7 +282,7 @@ fn environment() -> (Environment<'static>, bool) {
     let environment = Environment::read(block.iter().map(Vec::as_slice));
     let auditors = std::env::var_os("LD_AUDIT").unwrap_or_default();
     let is_ours = |path: &[u8]| split_directory(path).is_some_and(|(_, name)| name == AUDITOR.as_bytes());
-    let is_there = |path: &[u8]| platform::path_for(path_of(path), platform::OWN.name).is_none_or(|path| path.exists());
+    let is_there = |path: &[u8]| platform::path_for(path_of(path), OWN.name).is_none_or(|path| path.exists());
     let is_audited = auditors.as_bytes().split(|&byte| byte == b':').any(|path| is_ours(path) && is_there(path));
     (environment, is_audited && !environment.disabled)
 }

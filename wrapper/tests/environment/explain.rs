@@ -191,6 +191,19 @@ fn a_path_that_leads_nowhere() {
 }
 
 #[test]
+fn a_declared_library_that_is_left_to_ld_so() {
+    let mut place = Place::new();
+    let wanted = place.library("declared/libwanted.so", &[]);
+    fs::create_dir_all(place.bench.path("lib")).unwrap();
+    // Without a soname it is asked for by the path that it is linked by, and where that is, the auditor does not know.
+    let arguments = ["-shared", wanted.to_str().unwrap(), "-Wl,-z,nodefaultlib,-rpath,$ORIGIN"];
+    place.build("lib/libplugin.so", &arguments);
+    place.program("bin/program", &["lib/libplugin.so"]);
+    place.declare("declared");
+    insta::assert_snapshot!(place.explain(&["program"]));
+}
+
+#[test]
 fn the_package_of_a_path_has_the_library_by_its_name() {
     let place = Place::new();
     let wanted = place.library("link/libnobody.so.1", &["-Wl,-soname,/usr/lib/libnobody.so.1"]);
