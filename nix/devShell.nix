@@ -1,5 +1,5 @@
 /**
-  What building and testing by hand takes.
+  What building, linting and the SBOM take. The tests set a Debian up for themselves: `cargo xtask test`.
 
   # Inputs
   `rtld-loader`: package.nix, built. The others: packages, by their names in nixpkgs.
@@ -10,31 +10,17 @@
 {
   mkShell,
   rtld-loader,
-  bubblewrap,
-  busybox,
   cargo,
   clippy,
-  dash,
-  patchelf,
   rustc,
   rustfmt,
-  strace,
-  valgrind,
-  zsh,
 }:
 mkShell {
   inputsFrom = [ rtld-loader ];
   packages = [
-    bubblewrap
-    busybox
     cargo
     clippy
-    dash
-    patchelf
     rustc
     rustfmt
-    strace
-    valgrind
-    zsh
   ];
 }

@@ -8,7 +8,7 @@
 
   # Output
   A derivation: `out` has the library, at `rtld_loader.so` too, and refers to nothing, for it is loaded into programs of
-  every glibc. `cli` has `bin/replit-env-cli`, its completions, and the manual of both.
+  every glibc. `cli` has `bin/replit-env-cli`, its completions, and rtld_loader(7).
 */
 {
   lib,

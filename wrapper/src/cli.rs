@@ -151,7 +151,7 @@ struct Generate {
     #[arg(long, value_name = "FILE")]
     auditor_32: Option<PathBuf>,
 
-    /// What answers --help, --version and --print-env of the script; if not given, this program
+    /// What answers the script's options; if not given, this program
     #[arg(long, value_name = "FILE")]
     helper: Option<PathBuf>,
 

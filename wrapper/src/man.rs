@@ -24,7 +24,7 @@ const EXITS: [(&str, &str); 5] = [
         "0, 1",
         "With --explain: all is found, or something is missing. With --doctor: all is well, or something is wrong.",
     ),
-    ("2", "The command line is wrong."),
+    ("2", "The command line is wrong. With --explain also: it cannot be explained."),
     ("126", "The program cannot be executed."),
     ("127", "There is no such program."),
     ("other", "That of the program."),

@@ -117,12 +117,9 @@ packages
 
   # Tools of the machine, which the sandbox shows.
   dash = host "dash" [ "/usr/bin/dash" ];
-  busybox = host "busybox" [ "/usr/bin/busybox" ];
   fish = host "fish" [ "/usr/bin/fish" ];
-  bubblewrap = host "bubblewrap" [ "/usr/bin/bwrap" ];
   patchelf = host "patchelf" [ "/usr/bin/patchelf" ];
   strace = host "strace" [ "/usr/bin/strace" ];
-  valgrind = host "valgrind" [ "/usr/bin/valgrind" ];
   zsh = host "zsh" [ "/usr/bin/zsh" ];
   cargo = host "cargo" [ "${lock.toolchain.path}/bin/cargo" ];
   clippy = host "clippy" [

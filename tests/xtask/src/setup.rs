@@ -32,20 +32,15 @@ const ALTERNATIVES: &[(&str, &str)] = &[("gdb-minimal", "gdb")];
 /// tool itself, which needs nothing of the machine: Debian's `valgrind` is a script that sets LD_LIBRARY_PATH.
 const TOOLS: &[&str] = &[
     "bash",
-    "busybox",
     "bwrap",
     "callgrind-amd64-linux",
     "callgrind-arm64-linux",
     "curl",
-    "dash",
     "gdb",
     "git",
     "ldconfig",
     "patchelf",
-    "setpriv",
-    "sh",
     "strace",
-    "zsh",
 ];
 
 /// Certificates that Debian's programs trust.
