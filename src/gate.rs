@@ -36,6 +36,9 @@ pub struct Fit {
     /// so on standard error if that happens at start-up. Or it needs a member of the glibc family that this glibc lacks, or
     /// an executable stack, which it gets at start-up alone.
     pub is_sure: bool,
+    /// The requester needs no version of it, or it calls itself what the requester calls it. Linkers define the soname as a
+    /// library's first version.
+    pub is_named: bool,
 }
 
 /// Judges a candidate, for a requester that asked for `soname`. `directory` is where the path of this process's glibc is
@@ -156,8 +159,9 @@ fn serves<O: Objects>(
     soname: &[u8],
     requester: O::Id,
 ) -> Result<Fit, Skip> {
-    let mut lacks = None;
+    let (mut lacks, mut needs) = (None, false);
     objects.needs(requester, soname, |version| {
+        needs = true;
         if !library.defines(version) {
             // A name that is too long to be kept is left to ld.so.
             lacks = Name::new(version);
@@ -166,6 +170,10 @@ fn serves<O: Objects>(
     });
     match lacks {
         Some(version) if !does_without(minor, library.versioning) => Err(Skip::Lacks(version)),
-        _ => Ok(Fit { definitions: library.definitions().count(), is_sure: lacks.is_none() }),
+        _ => Ok(Fit {
+            definitions: library.definitions().count(),
+            is_sure: lacks.is_none(),
+            is_named: !needs || library.defines(soname),
+        }),
     }
 }

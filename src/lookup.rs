@@ -170,6 +170,9 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
             false => search.find(asked.soname, requester)?,
         };
         match found {
+            Some(_) if asked.is_path() && needs_version(search, asked.name, requester) && is_loaded(search, None) => {
+                return Err(Unsure::OtherName);
+            }
             Some(place) if asked.is_path() => return Ok(Outcome::Bare(place)),
             Some(_) if !is_wanted => return Ok(Outcome::Pass(Pass::NotDeclared)),
             Some(place) => return Ok(Outcome::Pass(Pass::Found(place))),
@@ -178,11 +181,18 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         witness.missed(asked.soname);
         // ld.so replaces tokens in what it is answered at this stage.
         let mut choice = Choice::new(requester, asked.soname, has_token);
-        if declared && choice.choose(self.catalogue, search, self.glibc, answer, witness)? {
-            return Ok(Outcome::Redirect);
+        let mut chosen = None;
+        if declared {
+            let fit = choice.choose(self.catalogue, search, self.glibc, answer, witness)?;
+            chosen = fit.map(|fit| (fit, Outcome::Redirect));
         }
-        if is_driver && choice.choose_driver(search, self.glibc, answer, witness)? {
-            return Ok(Outcome::Driver);
+        if is_driver && chosen.is_none() {
+            let fit = choice.choose_driver(search, self.glibc, answer, witness)?;
+            chosen = fit.map(|fit| (fit, Outcome::Driver));
+        }
+        if let Some((fit, outcome)) = chosen {
+            let is_named = if asked.is_path() { !needs_version(search, asked.name, requester) } else { fit.is_named };
+            return if !is_named && is_loaded(search, Some(answer)) { Err(Unsure::OtherName) } else { Ok(outcome) };
         }
         if !declared {
             let said = self.hint.and_then(|attribute| hint::write(answer, asked.soname, attribute));
@@ -218,13 +228,36 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         }
         witness.missed(soname);
         let mut choice = Choice::new(requester, soname, |_| false);
-        if choice.choose(self.catalogue, search, self.glibc, answer, witness)? {
+        if choice.choose(self.catalogue, search, self.glibc, answer, witness)?.is_some() {
             return Ok(Outcome::Redirect);
         }
         let is_driver = self.drivers && drivers::contains(soname);
-        let found = is_driver && choice.choose_driver(search, self.glibc, answer, witness)?;
+        let found = is_driver && choice.choose_driver(search, self.glibc, answer, witness)?.is_some();
         Ok(if found { Outcome::Driver } else { Outcome::Pass(Pass::NoneFits) })
     }
+}
+
+/// Whether the requester needs a version of a library by this name.
+fn needs_version<O: Objects, F: Files>(search: &Search<'_, O, F>, name: &[u8], requester: O::Id) -> bool {
+    let mut needs = false;
+    search.objects.needs(requester, name, |_| {
+        needs = true;
+        false
+    });
+    needs
+}
+
+/// Whether the process has a file already, the one at `path` or else the one that was found. What it is answered at
+/// LA_SER_ORIG ld.so then takes for one more name of that object, and not the name that it asked for
+/// (`_dl_map_object_from_fd` of elf/dl-load.c). If a version is needed by that, it knows no such object, and ends the process
+/// (`_dl_check_map_versions` of elf/dl-version.c). In a default directory it notes the name.
+// It takes a system call for each object, and is asked for next to never.
+#[cold]
+#[inline(never)]
+fn is_loaded<O: Objects, F: Files>(search: &mut Search<'_, O, F>, path: Option<&mut PathBuf>) -> bool {
+    let Search { objects, files, path: room, .. } = search;
+    let Some(identity) = files.identity(path.unwrap_or(&mut *room).as_c_str()) else { return false };
+    objects.any_path(|path| room.set(&[path]).is_some() && files.identity(room.as_c_str()) == Some(identity))
 }
 
 /// What there is at a path. `room` is where it is put together.
@@ -252,7 +285,7 @@ impl<'c, O: Objects> Choice<'c, O> {
         Self { requester, soname, unfit, has_unfit: false, refused: None }
     }
 
-    /// Puts the path of the candidate that shall be loaded into `answer`. `false` if none can be.
+    /// Puts the path of the candidate that shall be loaded into `answer`: how it fits. `None` if none can be loaded.
     fn choose<F: Files>(
         &mut self,
         catalogue: &'c Catalogue<'_>,
@@ -260,7 +293,7 @@ impl<'c, O: Objects> Choice<'c, O> {
         glibc: &mut PathBuf,
         answer: &mut PathBuf,
         witness: &mut impl Witness,
-    ) -> Result<bool, Unsure> {
+    ) -> Result<Option<Fit>, Unsure> {
         let order = Order::new(catalogue, search, glibc, self.soname, self.requester)?;
         let mut best = None;
         let mut last = None;
@@ -281,14 +314,14 @@ impl<'c, O: Objects> Choice<'c, O> {
                 };
                 witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
                 if self.take(candidate, rank, verdict, &mut best) {
-                    return Ok(true);
+                    return Ok(verdict.ok());
                 }
             }
         }
-        Ok(best.and_then(|(candidate, ..)| path_of(candidate, self.soname, answer)).is_some())
+        Ok(best.and_then(|(candidate, _, fit)| path_of(candidate, self.soname, answer).map(|()| fit)))
     }
 
-    /// Puts the path of the driver's library into `answer`. `false` if there is none that can be loaded: what is to be said of
+    /// Puts the path of the driver's library into `answer`: how it fits. `None` if there is none that can be loaded: what is to be said of
     /// that is said of a package.
     fn choose_driver<F: Files>(
         &self,
@@ -296,18 +329,18 @@ impl<'c, O: Objects> Choice<'c, O> {
         glibc: &mut PathBuf,
         answer: &mut PathBuf,
         witness: &mut impl Witness,
-    ) -> Result<bool, Unsure> {
+    ) -> Result<Option<Fit>, Unsure> {
         for nth in 0.. {
             if drivers::candidate(search.files, self.soname, nth, answer)?.is_none() {
                 break;
             }
             let verdict = self.judge(search, glibc, answer)?;
             witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
-            if verdict.is_ok() {
-                return Ok(true);
+            if let Ok(fit) = verdict {
+                return Ok(Some(fit));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Takes a verdict in. Whether no other candidate need be looked at.

@@ -72,6 +72,10 @@ impl Objects for MadeUpObjects {
         self.0[object].path.as_bytes()
     }
 
+    fn any_path(&self, mut is_it: impl FnMut(&[u8]) -> bool) -> bool {
+        self.0.iter().skip(1).any(|object| is_it(object.path.as_bytes()))
+    }
+
     fn needs(&self, object: usize, soname: &[u8], mut visit: impl FnMut(&[u8]) -> bool) {
         let versions = self.0[object].needs.iter().filter(|(library, _)| library.as_bytes() == soname);
         let _ = versions.map(|(_, version)| version.as_bytes()).all(&mut visit);

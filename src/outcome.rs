@@ -44,7 +44,7 @@ pub enum Unsure {
     LoaderForgotten,
     /// `$ORIGIN` of an object that was opened by a relative path: the working directory may be another by now.
     RelativeOrigin,
-    /// `$ORIGIN` of the program: /proc/self/exe cannot be read, though ld.so may have read it before.
+    /// `$ORIGIN` of the program: there was no memory to keep it in.
     ProgramOrigin,
     /// ld.so.cache could not be read, or has been replaced since it was.
     Cache,
@@ -52,6 +52,9 @@ pub enum Unsure {
     Exhausted,
     /// It is not known yet where the glibc of this process is.
     Glibc,
+    /// ld.so does not find it. But what would be handed out is loaded already by another name, and ld.so takes this one for
+    /// that object's only where it searches itself.
+    OtherName,
 }
 
 impl Unsure {
@@ -62,10 +65,11 @@ impl Unsure {
             Self::LoaderImage => b"the default directories of ld.so are not known",
             Self::LoaderForgotten => b"there are too many objects with an inherited RPATH",
             Self::RelativeOrigin => b"$ORIGIN is relative to a former working directory",
-            Self::ProgramOrigin => b"/proc/self/exe cannot be read",
+            Self::ProgramOrigin => b"there was no memory for $ORIGIN of the program",
             Self::Cache => b"ld.so.cache cannot be read, or has changed",
             Self::Exhausted => b"there are no file descriptors left, or there is no memory",
             Self::Glibc => b"it is not known where this process's glibc is",
+            Self::OtherName => b"the declared file is loaded already by another name",
         }
     }
 }

@@ -49,6 +49,9 @@ pub trait Objects {
     /// The path that it was loaded from; empty for the program.
     fn path(&self, object: Self::Id) -> &[u8];
 
+    /// Whether one of the objects that were loaded from somewhere has a path for which `is_it` says so.
+    fn any_path(&self, is_it: impl FnMut(&[u8]) -> bool) -> bool;
+
     /// Visits the versions that an object needs of a library (DT_VERNEED), but for weak ones, until `visit` says
     /// `false`.
     fn needs(&self, object: Self::Id, soname: &[u8], visit: impl FnMut(&[u8]) -> bool);

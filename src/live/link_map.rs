@@ -34,6 +34,7 @@ struct LinkMap {
     l_name: *const c_char,
     l_ld: *const u8,
     l_next: usize,
+    l_prev: usize,
 }
 
 /// An object in this process. It may be compared, and used while it is loaded.
@@ -83,17 +84,24 @@ impl LoadedObject {
         self.name().strip_suffix(name).is_some_and(|rest| matches!(rest.last(), None | Some(b'/')))
     }
 
-    /// The object of this soname among this one and those that ld.so keeps behind it.
-    pub fn find(self, soname: &[u8]) -> Option<Self> {
-        let mut next = Some(self);
-        while let Some(object) = next {
-            if object.is_at(soname) || object.soname() == Some(soname) {
-                break;
-            }
+    /// This object and those that ld.so keeps behind it.
+    pub fn and_behind(self) -> impl Iterator<Item = Self> {
+        core::iter::successors(Some(self), |object| {
             // SAFETY: ld.so's own list; it does not change while ld.so waits for us.
-            next = unsafe { Self::new(object.link_map().l_next) };
-        }
-        next
+            unsafe { Self::new(object.link_map().l_next) }
+        })
+    }
+
+    /// The first object of its namespace.
+    pub fn first(self) -> Self {
+        // SAFETY: as above.
+        let before = |object: &Self| unsafe { Self::new(object.link_map().l_prev) };
+        core::iter::successors(Some(self), before).last().unwrap_or(self)
+    }
+
+    /// The one of this soname among this one and those behind it.
+    pub fn find(self, soname: &[u8]) -> Option<Self> {
+        self.and_behind().find(|object| object.is_at(soname) || object.soname() == Some(soname))
     }
 
     fn soname(self) -> Option<&'static [u8]> {

@@ -67,10 +67,16 @@ impl LogFile {
     /// What the user asked for.
     pub fn configure(&mut self, level: Level, wanted: &'static [u8], path: &'static mut PathBuf) {
         self.path = Some(path);
-        (self.level, self.wanted) = (level, (!wanted.is_empty()).then_some(wanted));
+        self.level = level;
+        self.rename(wanted);
         if level > Level::Off {
             self.standard_error = identity(standard_error()).ok();
         }
+    }
+
+    /// Takes a name that lasts in the place of the same one in what the program may overwrite.
+    pub fn rename(&mut self, wanted: &'static [u8]) {
+        self.wanted = (!wanted.is_empty()).then_some(wanted);
     }
 
     /// Closes the file until the next callback.

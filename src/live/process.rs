@@ -10,7 +10,7 @@ use super::link_map::{LoadedObject, LoaderBase};
 use super::links::Links;
 use super::listing;
 use super::log_file::LogFile;
-use super::objects::LiveObjects;
+use super::objects::{LiveObjects, program_origin};
 use super::published::Published;
 use super::start::{Room, Start, keep};
 use crate::catalogue::Catalogue;
@@ -25,6 +25,7 @@ use crate::own_glibc;
 use crate::path::PathBuf;
 use crate::search::Search;
 use crate::tokens::has_token;
+use crate::views::SearchPaths;
 
 /// At which stage of its search ld.so asks (`LA_SER_*` of link.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub struct Process {
     loader: Option<LoaderBase>,
     explicit_loader: bool,
     main: Option<LoadedObject>,
+    /// What `$ORIGIN` of the program means.
+    origin: Result<Option<&'static [u8]>, Unsure>,
     /// The object whose lookup came last: what is opened next was loaded for it.
     requester: Option<LoadedObject>,
     /// What is opened next was asked for by dlopen: ld.so gives it no loader.
@@ -105,6 +108,7 @@ impl Process {
             loader: None,
             explicit_loader: false,
             main: None,
+            origin: Err(Unsure::ProgramOrigin),
             requester: None,
             opens_root: false,
             links: Links::new(),
@@ -171,6 +175,7 @@ impl Process {
                 environment.declared = b"";
             }
             environment = keep(environment, room);
+            self.log.rename(environment.log_file);
             environment.declared = same.unwrap_or(environment.declared);
         }
         self.environment = Some(environment);
@@ -195,6 +200,7 @@ impl Process {
     pub fn opened(&mut self, object: LoadedObject, is_main_namespace: bool) {
         let Some(main) = self.main else {
             self.main = Some(object);
+            self.origin = self.read_origin(object);
             return;
         };
         if is_main_namespace && self.libc.is_none() && object.is_at(own_glibc::LIBC) {
@@ -213,6 +219,14 @@ impl Process {
                 self.links.insert(object, loader);
             }
         }
+    }
+
+    /// What `$ORIGIN` of the program means, where it is said.
+    fn read_origin(&self, main: LoadedObject) -> Result<Option<&'static [u8]>, Unsure> {
+        let Environment { library_path, origin_path, .. } = self.environment.unwrap_or_default();
+        let SearchPaths { rpath, runpath, .. } = main.search_paths();
+        let is_said = [Some(library_path), rpath, runpath].into_iter().flatten().any(has_token);
+        if is_said { program_origin(origin_path) } else { Err(Unsure::ProgramOrigin) }
     }
 
     /// Whether an object has a DT_RPATH. What one object needs is opened in a row.
@@ -332,7 +346,8 @@ impl Process {
         // For the glibc family nothing need have been read.
         let unread = Catalogue::unlisted(b"", None);
         let catalogue = self.catalogue.get().unwrap_or(&unread);
-        let objects = LiveObjects { main, libc: self.libc, links: &self.links, origin_path: environment.origin_path };
+        let first = self.requester.map_or(main, LoadedObject::first);
+        let objects = LiveObjects { main, first, libc: self.libc, links: &self.links, origin: self.origin };
         let mut image = || {
             if self.image.get().is_none() {
                 self.image.set(self.loader.and_then(LoaderBase::read_image));

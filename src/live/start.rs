@@ -144,11 +144,11 @@ impl Start {
 /// Room for what is kept, which most environments fit into.
 pub type Room = [u8; 1 << 13];
 
-/// The environment with its values copied, but for the index, into the room or, if they are longer, into memory of their own: so that a program
-/// that overwrites the block changes nothing. Without memory for that, as it is.
+/// The environment with its values copied, but for those that are read at the start alone, into the room or, if they are longer,
+/// into memory of their own: so that a program that overwrites the block changes nothing. Without memory for that, as it is.
 pub fn keep(environment: Environment<'static>, room: &'static mut Room) -> Environment<'static> {
-    let Environment { declared, library_path, origin_path, log_file, .. } = environment;
-    let values = [declared, library_path, origin_path, log_file];
+    let Environment { declared, library_path, log_file, .. } = environment;
+    let values = [declared, library_path, log_file];
     let len = values.iter().fold(0usize, |len, value| len.saturating_add(value.len()));
     let memory = if len <= room.len() { Some(&mut room[..]) } else { memory::map::<u8>(len) };
     let Some(mut rest) = memory else { return environment };
@@ -164,7 +164,6 @@ pub fn keep(environment: Environment<'static>, room: &'static mut Room) -> Envir
     Environment {
         declared: copy(environment.declared),
         library_path: copy(environment.library_path),
-        origin_path: copy(environment.origin_path),
         log_file: copy(environment.log_file),
         index: b"",
         ..environment

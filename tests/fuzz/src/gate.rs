@@ -20,6 +20,9 @@ const SONAMES: [&str; 6] = ["libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "l
 /// Those of them that are of the glibc family.
 const FAMILY: [&str; 3] = ["libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"];
 const VERSIONS: [&str; 6] = ["GLIBC_2.2.5", "GLIBC_2.38", "GLIBC_PRIVATE", "X_1", "X_2", LONG];
+/// What is asked for, which linkers define as a version of the library, too.
+const ASKED: &str = "libx.so";
+const DEFINITIONS: [&str; 7] = [ASKED, "GLIBC_2.2.5", "GLIBC_2.38", "GLIBC_PRIVATE", "X_1", "X_2", LONG];
 const VERSIONINGS: [Versioning; 3] = [Versioning::Nothing, Versioning::Unversioned, Versioning::Defined];
 /// Where libraries of the process may be from, and the candidate.
 const DIRECTORIES: [&str; 4] = ["/lib", "/glibc/lib", "/d", "relative"];
@@ -93,7 +96,7 @@ impl World {
         }
         let candidate = Made {
             needs,
-            definitions: some(u, &VERSIONS, 4)?,
+            definitions: some(u, &DEFINITIONS, 4)?,
             versioning: *u.choose(&VERSIONINGS)?,
             executable_stack: u.arbitrary()?,
             path: format!("{}/libx.so", u.choose(&["/d", "/lib", "/lib/x", "/libx", "/glibc/lib"])?),
@@ -148,7 +151,7 @@ impl World {
             trusts_cache: false,
             path: &mut path,
         };
-        let judged = judge(&mut search, &mut directory, 0, b"libx.so", 0);
+        let judged = judge(&mut search, &mut directory, 0, ASKED.as_bytes(), 0);
         assert!(files.asked.get() <= 64, "{} questions", files.asked.get());
         judged
     }
@@ -209,7 +212,11 @@ impl World {
         let lacks = self.asked.iter().find(|version| **version != LONG && !candidate.definitions.contains(version));
         Ok(match lacks {
             Some(version) if !does_without(candidate.versioning) => Err(Skip::Lacks(name(version))),
-            _ => Ok(Fit { definitions: candidate.definitions.len(), is_sure: is_sure && lacks.is_none() }),
+            _ => Ok(Fit {
+                definitions: candidate.definitions.len(),
+                is_sure: is_sure && lacks.is_none(),
+                is_named: self.asked.is_empty() || candidate.definitions.contains(&ASKED),
+            }),
         })
     }
 }

@@ -65,6 +65,10 @@ impl Objects for Process {
         &self.0[object].path
     }
 
+    fn any_path(&self, mut is_it: impl FnMut(&[u8]) -> bool) -> bool {
+        self.0.iter().skip(1).any(|object| is_it(&object.path))
+    }
+
     fn needs(&self, object: usize, soname: &[u8], mut visit: impl FnMut(&[u8]) -> bool) {
         let needs = self.0[object].needs.iter().filter(|(library, _)| library == soname);
         let _ = needs.map(|(_, version)| version).all(|version| visit(version));

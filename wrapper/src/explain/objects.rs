@@ -177,6 +177,10 @@ impl views::Objects for Objects {
         &self.get(object).name
     }
 
+    fn any_path(&self, mut is_it: impl FnMut(&[u8]) -> bool) -> bool {
+        self.all.iter().any(|object| !object.name.is_empty() && is_it(&object.name))
+    }
+
     fn needs(&self, object: usize, soname: &[u8], mut visit: impl FnMut(&[u8]) -> bool) {
         let mut needs = self.get(object).needs.iter().filter(|need| !need.is_weak && need.soname == soname);
         let _ = needs.all(|need| visit(&need.version));

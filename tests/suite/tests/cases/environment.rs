@@ -6,13 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::manifest::View;
 use suite::outcome::Outcome;
 use suite::process;
 use suite::run::Run;
 
+use super::logging::names;
 use super::secure::{AS_IT_IS, as_nobody};
 use super::{Case, line};
 
@@ -38,6 +39,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("environment/disabled", disabled),
         Case::new("environment/overwritten", |bed| rewritten(bed, "overwrite")),
         Case::new("environment/replaced", |bed| rewritten(bed, "replace")),
+        Case::new("environment/overwritten-log", overwritten_log),
     ]
 }
 
@@ -294,11 +296,36 @@ fn disabled(bed: &Bed) -> Result<()> {
 
 /// As with LD_LIBRARY_PATH, what a process was started with counts, whatever it does to its environment afterwards.
 fn rewritten(bed: &Bed, how: &str) -> Result<()> {
-    let library = bed.library("declared/libfound.so").says("declared").build()?;
+    let run = rewrites(bed, how)?;
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints([line("declared", &bed.path("declared/libfound.so"))])?;
+    Ok(())
+}
+
+/// A program that changes its environment, and then opens a library that is declared.
+fn rewrites<'b>(bed: &'b Bed, how: &str) -> Result<Run<'b>> {
+    bed.library("declared/libfound.so").says("declared").build()?;
     bed.library("other/libfound.so").says("other").build()?;
     let main = bed.program("main").source(include_str!("../../fixtures/rewrite.c")).build()?;
-    let run = bed.run(main).args([how, "libfound.so"]).arg(bed.path("other")).declare([bed.path("declared")]);
-    run.plain()?.misses("libfound.so")?;
-    run.audited()?.prints([line("declared", &library)])?;
+    Ok(bed.run(main).args([how, "libfound.so"]).arg(bed.path("other")).declare([bed.path("declared")]))
+}
+
+/// The log goes where it was asked for at the start, and a child's beside it.
+fn overwritten_log(bed: &Bed) -> Result<()> {
+    let found = "found dynamically: ";
+    for how in ["overwrite", "fork"] {
+        let run = rewrites(bed, how)?.env("REPLIT_RTLD_LOG_LEVEL", "2");
+        run.plain()?.misses("libfound.so")?;
+        let directory = bed.dir(how)?;
+        let run = run.working_directory(&directory);
+        let told = run.clone().env("REPLIT_RTLD_LOG_FILE", "stderr").audited()?;
+        told.succeeds()?;
+        ensure!(told.stderr.contains(found), "{told}");
+        run.env("REPLIT_RTLD_LOG_FILE", directory.join("log")).audited()?.runs()?;
+        let logs = names(&directory)?;
+        let expected: &[&str] = if how == "fork" { &["log", "log.1"] } else { &["log"] };
+        let last = fs::read_to_string(directory.join(expected.last().context("there is one")?))?;
+        ensure!(logs == expected && last.contains(found), "{logs:?}\n{last}");
+    }
     Ok(())
 }

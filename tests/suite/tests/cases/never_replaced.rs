@@ -3,9 +3,12 @@
 //!
 //! Each run also opens a library that only the declared directory has, so that no case passes without us at work.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use suite::bed::Bed;
 use suite::manifest::View;
+use suite::outcome::Outcome;
 use suite::run::Run;
 
 use super::{Case, line};
@@ -25,6 +28,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("kept/absolute-path", absolute_path),
         Case::new("kept/explicit-loader", explicit_loader),
         Case::new("kept/broken-file-in-runpath", broken_file_in_runpath),
+        Case::new("kept/program-that-moves-away", |bed| program_that_moves_away(bed, None)),
+        Case::new("kept/program-that-moves-away-from-path", |bed| program_that_moves_away(bed, Some("$ORIGIN/own"))),
         Case::new("fallback/runpath-is-not-inherited", runpath_is_not_inherited),
         Case::new("fallback/rpath-ends-at-own-runpath", rpath_ends_at_own_runpath),
         Case::new("fallback/nodeflib-ignores-default", nodeflib_ignores_default).views(&[View::Distribution]),
@@ -54,6 +59,28 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::new(format!("kept/rpath-{name}"), move |bed| own_path(bed, path, true)));
     }
     cases
+}
+
+/// `$ORIGIN` of a program is where it was started, though it renames its own file, as programs do that replace themselves by a newer
+/// one. Here it comes back in the end.
+fn program_that_moves_away(bed: &Bed, library_path: Option<&str>) -> Result<()> {
+    let own = bed.library("own/libtwin.so").says("own").build()?;
+    bed.library("declared/libtwin.so").says("declared").build()?;
+    let only = bed.library("declared/libonly.so").says("only").build()?;
+    let main = bed.program("main").source(include_str!("../../fixtures/renames.c"));
+    let main = if library_path.is_some() { main } else { main.runpath("$ORIGIN/own") }.build()?;
+    let (here, there) = (main.display().to_string(), bed.dir("moved")?.join("main").display().to_string());
+    let [away, back] = [format!("{here}={there}"), format!("{there}={here}")];
+    let run = bed.run(main).args([away.as_str(), "libtwin.so", "libonly.so", &back]).declare([bed.path("declared")]);
+    let run = library_path.into_iter().fold(run, |run, path| run.env("LD_LIBRARY_PATH", path));
+    let has = |outcome: &Outcome, library: &Path| outcome.stdout.lines().any(|file| Path::new(file) == library);
+    let plain = run.plain()?;
+    plain.misses("libonly.so")?;
+    ensure!(has(&plain, &own), "{plain}");
+    let audited = run.audited()?;
+    audited.runs()?;
+    ensure!(has(&audited, &own) && has(&audited, &only), "{audited}");
+    Ok(())
 }
 
 /// `run` gets `libtwin.so` from ld.so, and `libonly.so` from us. Returns what it said of the twin.

@@ -1,12 +1,14 @@
 //! A declared library is handed out only if all versions are there: those that it needs of this process's glibc, and
 //! those that are needed of it. A name is not enough.
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::damage::{Damage, field};
 use suite::dynamic::Dynamic;
+use suite::object::Object;
 
 use super::{Case, line};
 
@@ -26,9 +28,13 @@ pub fn cases() -> Vec<Case> {
         Case::new("versions/first-that-fits", first_that_fits),
         Case::new("versions/needed-of-it", needed_of_it),
         Case::new("versions/conflicts-with-loaded", conflicts_with_loaded),
+        Case::new("versions/loaded-in-another-namespace", loaded_in_another_namespace).since((2, 35)),
         Case::new("versions/unversioned-for-nobody", unversioned_for_nobody),
         Case::new("versions/unversioned-alone", unversioned_alone),
         Case::new("versions/without-any-table", without_any_table),
+        Case::new("versions/two-names-of-one-file", two_names_of_one_file),
+        Case::new("versions/two-names-nowhere-to-go", two_names_nowhere_to_go),
+        Case::new("versions/path-of-what-is-loaded", path_of_what_is_loaded),
         Case::new("versions/unversioned-before-versioned", unversioned_before_versioned),
         Case::new("versions/versioned-before-unversioned", versioned_before_unversioned),
         Case::new("versions/old-before-unversioned", old_before_unversioned),
@@ -83,6 +89,74 @@ pub fn passes_over(bed: &Bed) -> Result<()> {
     let run = bed.run(bed.program("main").build()?).arg("libfound.so").declare([bed.path("bad"), bed.path("good")]);
     run.plain()?.misses("libfound.so")?;
     run.audited()?.prints([line("good", &bed.path("good/libfound.so"))])?;
+    Ok(())
+}
+
+/// What counts in a namespace of its own (dlmopen(3)) is what that has. The program has an old library, and what the plugin needs gets
+/// the new one that it needs.
+fn loaded_in_another_namespace(bed: &Bed) -> Result<()> {
+    let old = defining(bed, "own/libdep.so.1", "old", &["X_1"])?;
+    defining(bed, "declared/libdep.so.1", "new", &["X_1", "X_2"])?;
+    let reference = defining(bed, "reference/libdep.so.1", "reference", &["X_2"])?;
+    let middle = bed.library("declared/libmiddle.so").says("middle").uses(&["X_2"]).needs(&reference).build()?;
+    let plugin = bed.library("libplugin.so").says("plugin").needs(&middle).build()?;
+    let main = bed.program("main").source(include_str!("../../fixtures/dlmopen.c")).flag("-Wl,--no-as-needed");
+    let main = main.needs(&old).runpath("$ORIGIN/own").build()?;
+    let run = bed.run(main).arg(plugin).declare([bed.path("declared")]);
+    run.plain()?.misses("libmiddle.so")?;
+    run.audited()?.prints(["plugin"])?;
+    Ok(())
+}
+
+/// A library that needs a version of each of two, which are one file. (So it is with ncurses in nixpkgs, where libtinfo.so.6 is
+/// libncursesw.so.6.) ld.so ends a process that knows the second name not as the name of that file.
+fn needs_two_names<'b>(bed: &'b Bed, real: &str, alias: &str) -> Result<Object<'b>> {
+    defining(bed, &format!("declared/{real}"), "both", &["X_1", "Y_1"])?;
+    symlink(real, bed.path("declared").join(alias))?;
+    let first = defining(bed, &format!("reference/{real}"), "reference", &["X_1"])?;
+    let second = defining(bed, &format!("reference/{alias}"), "reference", &["Y_1"])?;
+    Ok(bed.library("libplugin.so").says("plugin").uses(&["X_1", "Y_1"]).needs(&first).needs(&second))
+}
+
+fn two_names_of_one_file(bed: &Bed) -> Result<()> {
+    // As the real one is called first, and last.
+    for (real, alias) in [("libone.so.1", "libtwo.so.1"), ("libtwo.so.2", "libone.so.2")] {
+        let plugin = needs_two_names(bed, real, alias)?.build()?;
+        let run = bed.run(bed.program("main").build()?).arg(&plugin);
+        run.plain()?.misses(real)?;
+        let expected = line("plugin", &plugin);
+        run.clone().env("LD_LIBRARY_PATH", bed.path("declared")).plain()?.prints([&expected])?;
+        run.declare([bed.path("declared")]).audited()?.prints([&expected])?;
+    }
+    Ok(())
+}
+
+/// Where ld.so comes to no default directory, there is nothing to be done: the library is missing, as it is without us.
+fn two_names_nowhere_to_go(bed: &Bed) -> Result<()> {
+    let plugin = needs_two_names(bed, "libone.so.1", "libtwo.so.1")?.flag("-Wl,-z,nodefaultlib").build()?;
+    let run = bed.run(bed.program("main").build()?).arg(&plugin).declare([bed.path("declared")]);
+    run.plain()?.misses("libone.so.1")?;
+    run.audited()?.misses("libtwo.so.1")?;
+    Ok(())
+}
+
+/// A version is needed by a path where nothing is, and the file of that name is loaded already: by ld.so itself, or from what is
+/// declared. Nobody is asked again for a path: it is missing, as it is without us.
+fn path_of_what_is_loaded(bed: &Bed) -> Result<()> {
+    let path = "/usr/lib/libgone.so.1";
+    let reference = bed.library("reference/libgone.so.1").soname(Some(path)).says("reference").defines(&["X_1"]);
+    let plugin = bed.library("libplugin.so").says("plugin").uses(&["X_1"]).needs(&reference.build()?);
+    let plugin = plugin.runpath(&bed.path("own").display().to_string()).build()?;
+    let main = bed.program("main").build()?;
+    for place in ["own/libgone.so.1", "declared/libgone.so.1"] {
+        let library = defining(bed, place, "gone", &["X_1"])?;
+        let run = bed.run(&main).args([&library, &plugin]).declare([bed.path("declared")]);
+        run.plain()?.misses(path)?;
+        let audited = run.audited()?;
+        audited.misses(path)?;
+        ensure!(audited.stdout.lines().eq([line("gone", &library)]), "{audited}");
+        std::fs::remove_file(library)?;
+    }
     Ok(())
 }
 
