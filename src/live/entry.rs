@@ -3,7 +3,9 @@
 //! # Safety
 //!
 //! ld.so calls them one at a time, under its lock, with pointers of its own: `name` is a C string, a link_map one of an
-//! object that is loaded, and a cookie the link_map's address, since nobody here changes it.
+//! object that is loaded, and a cookie the link_map's address, since nobody here changes it. When the process ends, it calls
+//! la_objclose without the lock (elf/dl-fini.c), while other threads go on: so that touches nothing but [`LINKS`]. Nor is the
+//! constructor under the lock, if a program opens us by dlopen(3): it only keeps what it is given.
 
 #![allow(unsafe_code)]
 
@@ -11,8 +13,9 @@ use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_long, c_uint};
 
 use super::link_map::LoadedObject;
+use super::links::Links;
 use super::process::{Buffers, Process, Stage};
-use super::start::{Room, Start};
+use super::start::{Given, Room, Start};
 use crate::path::PathBuf;
 
 /// LA_SER_ORIG and LA_SER_DEFAULT of link.h.
@@ -29,18 +32,24 @@ const LEAST_ADDRESS: usize = 1 << 16;
 /// Something in the memory that ld.so maps with us.
 struct Static<T>(UnsafeCell<T>);
 
-// SAFETY: it is reached only from ld.so's callbacks, which ld.so makes one at a time.
+// SAFETY: it is reached only from ld.so's callbacks, which ld.so makes one at a time; from the constructor before them, once.
 unsafe impl<T> Sync for Static<T> {}
+
+/// What objects are closed is taken out of.
+#[unsafe(link_section = ".data")]
+static LINKS: Links = Links::new();
 
 // All of it is in the file, though most of it is zeros: ld.so would map other memory for zeros that are not, in every process.
 #[unsafe(link_section = ".data")]
-static PROCESS: Static<Process> = Static(UnsafeCell::new(Process::new()));
+static PROCESS: Static<Process> = Static(UnsafeCell::new(Process::new(&LINKS)));
 #[unsafe(link_section = ".data")]
 static BUFFERS: Static<Buffers> = Static(UnsafeCell::new(Buffers::new()));
 #[unsafe(link_section = ".data")]
 static ROOM: Static<Room> = Static(UnsafeCell::new([0; size_of::<Room>()]));
 #[unsafe(link_section = ".data")]
 static LOG_PATH: Static<PathBuf> = Static(UnsafeCell::new(PathBuf::new()));
+#[unsafe(link_section = ".data")]
+static GIVEN: Static<Given> = Static(UnsafeCell::new(Given::nothing()));
 
 /// The state, for one callback.
 ///
@@ -52,17 +61,14 @@ unsafe fn process() -> &'static mut Process {
     unsafe { &mut *PROCESS.0.get() }
 }
 
-/// ld.so runs this before la_version, with what main gets.
+/// ld.so runs this before la_version, with what main gets. A program that opens us gives what it has come to, and does not go on to
+/// la_version.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char) = {
-    unsafe extern "C" fn init(count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
-        // SAFETY: they are a constructor's arguments.
-        let start = unsafe { Start::new(count, arguments, environment) };
-        // SAFETY: this is called once, so nobody else has it.
-        let log_path = unsafe { &mut *LOG_PATH.0.get() };
-        // SAFETY: it is called before all callbacks.
-        unsafe { process() }.start(&start, log_path);
+    unsafe extern "C" fn init(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
+        // SAFETY: it is called once, before all callbacks.
+        unsafe { *GIVEN.0.get() = Given { arguments, environment } };
     }
     init
 };
@@ -76,6 +82,13 @@ unsafe extern "C" fn la_version(version: c_uint) -> c_uint {
     let buffers = unsafe { &mut *BUFFERS.0.get() };
     // SAFETY: this is called once, so nobody else has it.
     let room = unsafe { &mut *ROOM.0.get() };
+    // SAFETY: as above.
+    let log_path = unsafe { &mut *LOG_PATH.0.get() };
+    // SAFETY: the constructor has run.
+    let given = unsafe { &*GIVEN.0.get() };
+    // SAFETY: ld.so, which starts the process, calls this right behind the constructor.
+    let start = unsafe { Start::new(given) };
+    process.start(&start, log_path);
     if process.join(version, buffers, room) { version } else { 0 }
 }
 
@@ -133,15 +146,14 @@ unsafe extern "C" fn la_objsearch(name: *const c_char, cookie: *const usize, fla
     process.search(buffers, asked, requester, stage).map_or(name, |answer| answer.as_ptr().cast())
 }
 
-/// ld.so is about to unmap an object.
+/// ld.so is about to unmap an object; or the process ends, and it has called the object's destructors.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn la_objclose(cookie: *const usize) -> c_uint {
     // SAFETY: the cookie is that of the object.
     let link_map = unsafe { cookie.read() };
     // SAFETY: and its value the address of its link_map.
     if let Some(object) = unsafe { LoadedObject::new(link_map) } {
-        // SAFETY: this is a callback.
-        unsafe { process() }.closed(object);
+        LINKS.remove(object);
     }
     0
 }

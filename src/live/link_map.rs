@@ -10,6 +10,7 @@
 use core::ffi::{CStr, c_char};
 use core::num::NonZeroUsize;
 use core::slice;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use elf::abi::{
     DF_1_NODEFLIB, DT_FLAGS_1, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERNEED,
@@ -41,6 +42,22 @@ struct LinkMap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct LoadedObject(NonZeroUsize);
+
+/// A place for an object, which threads may share. Zero is no object.
+#[repr(transparent)]
+pub struct ObjectCell(AtomicUsize);
+
+impl ObjectCell {
+    /// The object.
+    pub fn get(&self) -> Option<LoadedObject> {
+        NonZeroUsize::new(self.0.load(Ordering::Relaxed)).map(LoadedObject)
+    }
+
+    /// Puts an object there.
+    pub fn set(&self, object: Option<LoadedObject>) {
+        self.0.store(object.map_or(0, |object| object.0.get()), Ordering::Relaxed);
+    }
+}
 
 impl LoadedObject {
     /// The object of a link_map's address, as la_objopen gets it or as a cookie that nobody changed says it. `None`

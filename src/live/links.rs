@@ -2,77 +2,99 @@
 //!
 //! It matters for one thing, the inheritance of DT_RPATH. So a loader is kept only where a DT_RPATH can come from it:
 //! an ordinary process, whose objects have RUNPATHs or nothing, keeps nothing at all.
+//!
+//! Here objects are forgotten when they are closed. When the process ends, ld.so says so without its lock, while another thread may
+//! be in dlopen: so all of it is of words that are read and written whole.
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
-use super::link_map::LoadedObject;
+use super::link_map::{LoadedObject, ObjectCell};
 use super::memory;
-use super::published::Published;
+use super::shared::Shared;
 use crate::outcome::Unsure;
 
 /// The most loaders that are kept: 64 KiB of memory, and only if one is.
 const CAPACITY: usize = 4096;
 
 /// An object and its loader. Without an object the place is free.
-type Link = [Option<LoadedObject>; 2];
+type Link = [ObjectCell; 2];
 
 /// The loaders that matter.
 pub struct Links {
-    links: Published<&'static mut [Link]>,
-    count: usize,
+    links: Shared<Link, CAPACITY>,
+    count: AtomicUsize,
     /// One did not fit: from then on it is not known of any object without a link whether it has a loader.
-    overflow: bool,
+    overflow: AtomicBool,
+    /// Grows with each object that is closed.
+    closes: AtomicUsize,
 }
 
 impl Links {
     /// None yet.
     pub const fn new() -> Self {
-        Self { links: Published::new(), count: 0, overflow: false }
+        Self {
+            links: Shared::new(),
+            count: AtomicUsize::new(0),
+            overflow: AtomicBool::new(false),
+            closes: AtomicUsize::new(0),
+        }
     }
 
-    /// Notes that `object` is there because `loader` needs it.
-    pub fn insert(&mut self, object: LoadedObject, loader: LoadedObject) {
+    /// Notes that `object` is there because `loader` needs it. Only under ld.so's lock.
+    pub fn insert(&self, object: LoadedObject, loader: LoadedObject) {
         if self.links.get().is_none()
-            && let Some(memory) = memory::map(CAPACITY)
+            && let Some(links) = memory::map(CAPACITY).and_then(|memory| memory.first_chunk())
         {
-            self.links.set(memory);
+            self.links.set(links);
         }
-        let freed = self.known().iter().position(|[object, _]| object.is_none());
-        let place = freed.unwrap_or(self.count);
-        match self.links.get_mut().and_then(|links| links.get_mut(place)) {
-            Some(link) => {
-                *link = [Some(object), Some(loader)];
+        let count = self.count.load(Ordering::Relaxed);
+        let freed = self.known().iter().position(|[object, _]| object.get().is_none());
+        let place = freed.unwrap_or(count);
+        match self.links.get().and_then(|links| links.get(place)) {
+            Some([known, of]) => {
+                of.set(Some(loader));
+                known.set(Some(object));
                 // The count comes last, also for a child that is forked here.
                 fence(Ordering::SeqCst);
-                self.count = self.count.max(place.saturating_add(1));
+                self.count.store(count.max(place.saturating_add(1)), Ordering::Release);
             }
-            None => self.overflow = true,
+            None => self.overflow.store(true, Ordering::Relaxed),
         }
     }
 
     /// The loader of an object, if it has one that matters.
     pub fn loader(&self, object: LoadedObject) -> Result<Option<LoadedObject>, Unsure> {
-        match self.known().iter().find(|[known, _]| *known == Some(object)) {
-            Some([_, loader]) => Ok(*loader),
-            None if self.overflow => Err(Unsure::LoaderForgotten),
+        match self.known().iter().find(|[known, _]| known.get() == Some(object)) {
+            Some([_, loader]) => Ok(loader.get()),
+            None if self.overflow.load(Ordering::Relaxed) => Err(Unsure::LoaderForgotten),
             None => Ok(None),
         }
     }
 
     /// Forgets an object that is being closed. What it loaded may stay, without a loader, as in ld.so.
-    pub fn remove(&mut self, object: LoadedObject) {
-        let count = self.count;
-        for [known, loader] in self.links.get_mut().into_iter().flat_map(|links| links.iter_mut()).take(count) {
-            if *known == Some(object) {
-                (*known, *loader) = (None, None);
-            } else if *loader == Some(object) {
-                *loader = None;
+    pub fn remove(&self, object: LoadedObject) {
+        for [known, loader] in self.known() {
+            if known.get() == Some(object) {
+                known.set(None);
+                loader.set(None);
+            } else if loader.get() == Some(object) {
+                loader.set(None);
             }
         }
+        // Of two that close at once one may be counted: the process ends then, and no object goes. (An addition in one step is
+        // a call into compiler_builtins on aarch64.)
+        let closes = self.closes.load(Ordering::Relaxed);
+        self.closes.store(closes.wrapping_add(1), Ordering::Release);
+    }
+
+    /// A number that is another one once objects have been closed.
+    pub fn closes(&self) -> usize {
+        self.closes.load(Ordering::Acquire)
     }
 
     fn known(&self) -> &[Link] {
-        self.links.get().and_then(|links| links.get(..self.count)).unwrap_or_default()
+        let count = self.count.load(Ordering::Acquire);
+        self.links.get().and_then(|links| links.get(..count)).unwrap_or_default()
     }
 }
 
@@ -90,7 +112,7 @@ mod tests {
     #[test]
     fn closed_objects_are_forgotten_and_their_places_used_again() {
         let [one, two, three] = [1, 2, 3].map(object);
-        let mut links = Links::new();
+        let links = Links::new();
         for _ in 0..3 * CAPACITY {
             links.insert(one, two);
             links.insert(three, one);
@@ -99,12 +121,12 @@ mod tests {
             assert_eq!((links.loader(one), links.loader(three)), (Ok(None), Ok(None)));
             links.remove(three);
         }
-        assert!(links.count <= 2);
+        assert!(links.known().len() <= 2);
     }
 
     #[test]
     fn what_does_not_fit_is_said() {
-        let mut links = Links::new();
+        let links = Links::new();
         for n in 1..=CAPACITY + 1 {
             links.insert(object(n), object(n));
         }

@@ -13,7 +13,7 @@ use core::{ptr, slice};
 use rustix::fd::BorrowedFd;
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap, mmap_anonymous, mremap, munmap};
 
-use super::link_map::LoadedObject;
+use super::link_map::ObjectCell;
 
 /// A type of which zeroed memory is a value.
 ///
@@ -25,7 +25,7 @@ pub unsafe trait Plain {}
 // SAFETY: 0 is a u8.
 unsafe impl Plain for u8 {}
 // SAFETY: it is an address, of which zero means that there is none.
-unsafe impl Plain for Option<LoadedObject> {}
+unsafe impl Plain for ObjectCell {}
 // SAFETY: an array is its elements, one after the other.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 

@@ -82,7 +82,9 @@ pub struct Process {
     requester: Option<LoadedObject>,
     /// What is opened next was asked for by dlopen: ld.so gives it no loader.
     opens_root: bool,
-    links: Links,
+    links: &'static Links,
+    /// What [`Links::closes`] was when what is remembered of objects was looked at last.
+    closes: usize,
     /// What was not decided at [`Stage::Origin`] may be at [`Stage::Default`].
     net: bool,
     catalogue: Published<Catalogue<'static>>,
@@ -101,7 +103,7 @@ pub struct Process {
 
 impl Process {
     /// Nothing is known yet.
-    pub const fn new() -> Self {
+    pub const fn new(links: &'static Links) -> Self {
         Self {
             environment: None,
             platform: None,
@@ -111,7 +113,8 @@ impl Process {
             origin: Err(Unsure::ProgramOrigin),
             requester: None,
             opens_root: false,
-            links: Links::new(),
+            links,
+            closes: 0,
             net: false,
             catalogue: Published::new(),
             program: b"",
@@ -206,6 +209,7 @@ impl Process {
         if is_main_namespace && self.libc.is_none() && object.is_at(own_glibc::LIBC) {
             self.libc = Some(object);
         }
+        self.forget_closed();
         let is_root = core::mem::take(&mut self.opens_root);
         let requester = self.requester.take();
         self.log.forget_open();
@@ -242,17 +246,14 @@ impl Process {
         }
     }
 
-    /// ld.so is about to unmap an object.
-    pub fn closed(&mut self, object: LoadedObject) {
-        self.links.remove(object);
-        self.libc = self.libc.filter(|libc| *libc != object);
-        if self.has_rpath.get().is_some_and(|(last, _)| *last == object) {
+    /// Forgets what is remembered of single objects, once some have been closed: another may be in the place of one. (The libc.so.6 of
+    /// the program stays to its end.)
+    fn forget_closed(&mut self) {
+        let closes = self.links.closes();
+        if closes != self.closes {
+            self.closes = closes;
             self.has_rpath.take();
-        }
-        if self.indexed.get().is_some_and(|(requester, ..)| *requester == object) {
             self.indexed.take();
-        }
-        if self.requester == Some(object) {
             self.requester = None;
         }
     }
@@ -265,6 +266,7 @@ impl Process {
         requester: LoadedObject,
         stage: Stage,
     ) -> Option<&'b [u8]> {
+        self.forget_closed();
         self.log.forget_open();
         self.files.begin();
         let outcome = match stage {
@@ -347,7 +349,7 @@ impl Process {
         let unread = Catalogue::unlisted(b"", None);
         let catalogue = self.catalogue.get().unwrap_or(&unread);
         let first = self.requester.map_or(main, LoadedObject::first);
-        let objects = LiveObjects { main, first, libc: self.libc, links: &self.links, origin: self.origin };
+        let objects = LiveObjects { main, first, libc: self.libc, links: self.links, origin: self.origin };
         let mut image = || {
             if self.image.get().is_none() {
                 self.image.set(self.loader.and_then(LoaderBase::read_image));

@@ -5,12 +5,12 @@
 //!
 //! # Safety
 //!
-//! [`Start::new`] takes the pointers that a constructor gets. The strings stay mapped as long as the process lives, but
+//! [`Start::new`] takes the pointers that a constructor gets from a ld.so that starts a process. The strings stay mapped as long as the process lives, but
 //! programs overwrite them to change their title: whoever needs one later copies it.
 
 #![allow(unsafe_code)]
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char};
 
 use super::link_map::LoaderBase;
 use super::memory;
@@ -23,6 +23,21 @@ const AT_BASE: usize = 7;
 const AT_PLATFORM: usize = 15;
 const AT_SECURE: usize = 23;
 const AT_EXECFN: usize = 31;
+
+/// What a constructor is given.
+pub struct Given {
+    /// argv.
+    pub arguments: *const *const c_char,
+    /// envp.
+    pub environment: *const *const c_char,
+}
+
+impl Given {
+    /// Nothing yet.
+    pub const fn nothing() -> Self {
+        Self { arguments: core::ptr::null(), environment: core::ptr::null() }
+    }
+}
 
 /// The block of a new process.
 #[derive(Clone, Copy)]
@@ -42,8 +57,10 @@ impl Start {
     ///
     /// # Safety
     ///
-    /// The pointers are those that ld.so gives to a constructor, in that constructor.
-    pub unsafe fn new(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) -> Self {
+    /// The pointers are those that ld.so gave to a constructor when it started the process, and nothing of the program has run
+    /// since: libc may have another environment later, which has nothing behind it.
+    pub unsafe fn new(given: &Given) -> Self {
+        let Given { arguments, environment } = *given;
         let mut start = Self {
             arguments,
             environment,

@@ -40,6 +40,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("environment/overwritten", |bed| rewritten(bed, "overwrite")),
         Case::new("environment/replaced", |bed| rewritten(bed, "replace")),
         Case::new("environment/overwritten-log", overwritten_log),
+        Case::new("environment/opened-by-the-program", opened_by_the_program),
     ]
 }
 
@@ -308,6 +309,27 @@ fn rewrites<'b>(bed: &'b Bed, how: &str) -> Result<Run<'b>> {
     bed.library("other/libfound.so").says("other").build()?;
     let main = bed.program("main").source(include_str!("../../fixtures/rewrite.c")).build()?;
     Ok(bed.run(main).args([how, "libfound.so"]).arg(bed.path("other")).declare([bed.path("declared")]))
+}
+
+/// A program that opens the auditor as any library keeps its environment, which by now is libc's.
+fn opened_by_the_program(bed: &Bed) -> Result<()> {
+    let source = r#"
+        #include <dlfcn.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        int main(int argc, char **argv) {
+            setenv("LD_AUDIT", "kept", 1);
+            setenv("REPLIT_RTLD_INHERIT", "0", 1);
+            void *handle = dlopen(argv[1], RTLD_NOW);
+            const char *variable = getenv("LD_AUDIT");
+            puts(handle ? "opened" : dlerror());
+            puts(variable ? variable : "gone");
+            return 0;
+        }"#;
+    let run = bed.run(bed.program("main").source(source).build()?).arg(&bed.manifest.auditor);
+    run.plain()?.prints(["opened", "kept"])?;
+    run.audited()?.prints(["opened", "kept"])?;
+    Ok(())
 }
 
 /// The log goes where it was asked for at the start, and a child's beside it.
