@@ -13,7 +13,7 @@ use crate::gate;
 use crate::name::Name;
 use crate::outcome::Unsure;
 use crate::own_glibc::OwnGlibc;
-use crate::path::PathBuf;
+use crate::path::{PATH_MAX, PathBuf};
 use crate::search::Search;
 use crate::skip::Skip;
 use crate::tokens::{Token, expand};
@@ -44,10 +44,10 @@ pub fn judge<O: Objects, F: Files>(
     let mut next = 0;
     while let Some(Some(library)) = libraries.get(next).copied() {
         next = next.saturating_add(1);
-        for nth in 0.. {
-            let soname = search.files.library(library).needed().nth(nth).map(Name::new);
-            let Some(soname) = soname else { break };
-            let Some(soname) = soname else { continue };
+        let mut at = 0;
+        while let Some((soname, behind)) = search.files.library(library).needed_at(at) {
+            at = behind;
+            let Some(soname) = Name::new(soname) else { continue };
             if family::contains(soname.as_bytes()) || search.objects.loaded(soname.as_bytes()).is_some() {
                 continue;
             }
@@ -96,11 +96,13 @@ fn find<O: Objects, F: Files>(
     soname: &[u8],
     paths: &mut usize,
 ) -> Result<Option<Result<F::Known, Skip>>, Unsure> {
-    for nth in 0.. {
+    let mut at = 0;
+    while *paths > 0 {
         let library = search.files.library(library);
-        let Some(element) = library.search().nth(nth) else { break };
-        let Some(left) = paths.checked_sub(1) else { break };
-        *paths = left;
+        let Some((element, behind)) = library.search_at(at) else { break };
+        // What is as long as several paths counts as several.
+        *paths = paths.saturating_sub(behind.saturating_sub(at).div_ceil(PATH_MAX));
+        at = behind;
         let origin = split_directory(library.path()).map(|(directory, _)| directory);
         search.path.clear();
         let expanded = expand(element, search.path, |token, into| match token {

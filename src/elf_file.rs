@@ -47,6 +47,10 @@ const FIRST: usize = 4096;
 /// The longest string at the end of a part: a search path may be.
 const LAST_STRING: usize = 16 << 10;
 
+/// How much is looked at to tell what a file needs: bytes of names, and comparisons of two. The largest libraries take some ten
+/// thousand. Damaged tables can lead to long names again and again, and ld.so waits meanwhile.
+const MOST_LOOKED_AT: usize = 1 << 20;
+
 /// Room to read into.
 pub struct Room<'m> {
     headers: &'m mut [u8],
@@ -241,6 +245,12 @@ impl<'r> Part<'r> {
         self.bytes.get(at..at.checked_add(len)?)
     }
 
+    /// Without what follows the last NUL: strings without an end are none, and need not be looked at to find that out.
+    fn of_strings(self) -> Self {
+        let end = self.bytes.iter().rposition(|&byte| byte == 0).map_or(0, |last| last.saturating_add(1));
+        Self { bytes: self.bytes.get(..end).unwrap_or_default(), ..self }
+    }
+
     /// The string at an address, up to its NUL.
     fn string(&self, address: usize) -> Option<&'r [u8]> {
         let rest = self.bytes.get(address.checked_sub(self.start)?..)?;
@@ -338,7 +348,7 @@ impl<'r> Tables<'r> {
             let end = last.checked_add(LAST_STRING)?.min(dynamic.strings_len);
             let (offset, left) = place(segments, dynamic.strings?.checked_add(first)?)?;
             let len = end.checked_sub(first)?.min(left);
-            *part = Part { start: first, bytes: fill(file, offset, room.get_mut(..len)?)? };
+            *part = Part { start: first, bytes: fill(file, offset, room.get_mut(..len)?)? }.of_strings();
             from = limit;
         }
         Some(strings)
@@ -350,9 +360,10 @@ impl<'r> Tables<'r> {
         let version = b"GLIBC_ABI_DT_RELR";
         let packed = Need { soname: own_glibc::LIBC, version, is_weak: false, is_brought: true };
         let mut outcome = Ok(if dynamic.has_relr { writer.need(packed) } else { Some(()) });
+        let mut left = MOST_LOOKED_AT;
         let needs = dynamic.needs.map_or(Some(()), |table| {
             each_need(self, table, |need| {
-                outcome = match need_of(need, dynamic, strings) {
+                outcome = match need_of(need, dynamic, strings, &mut left) {
                     // Of a weak one it matters only that the library is there.
                     Some(named) if named.is_weak && named.is_brought => Ok(Some(())),
                     Some(named) => Ok(writer.need(named)),
@@ -375,10 +386,23 @@ impl<'r> Tables<'r> {
     }
 }
 
-/// A need by its names. `None` if the names are not there or not those of the hash, by which ld.so compares first.
-fn need_of<'s>(need: versions::Need, dynamic: &Dynamic<'_>, strings: &Strings<'s>) -> Option<Need<'s>> {
+/// A need by its names. `None` if the names are not there or not those of the hash, by which ld.so compares first; or if no more of
+/// the file is looked at.
+fn need_of<'s>(
+    need: versions::Need,
+    dynamic: &Dynamic<'_>,
+    strings: &Strings<'s>,
+    left: &mut usize,
+) -> Option<Need<'s>> {
     let (soname, version) = (strings.get(need.file)?, strings.get(need.version)?);
-    let is_brought = dynamic.needed().any(|offset| strings.get(offset) == Some(soname));
+    *left = left.checked_sub(soname.len())?.checked_sub(version.len())?;
+    // So many bytes are compared in the time that the rest of it takes.
+    let cost = soname.len().div_ceil(64).max(1);
+    let mut compared = dynamic.needed().map(|offset| {
+        *left = left.checked_sub(cost)?;
+        Some(strings.is(offset, soname))
+    });
+    let is_brought = compared.find(|is| *is != Some(false)).unwrap_or(Some(false))?;
     (sysv_hash(version) == need.hash).then_some(Need { soname, version, is_weak: need.weak, is_brought })
 }
 
@@ -390,6 +414,13 @@ impl<'s> Strings<'s> {
     /// The string at an offset.
     fn get(&self, offset: usize) -> Option<&'s [u8]> {
         self.0.iter().find_map(|part| part.string(offset))
+    }
+
+    /// Whether the string at an offset is this one. How long that string is does not matter.
+    fn is(&self, offset: usize, string: &[u8]) -> bool {
+        let same = |bytes: &[u8]| bytes.split_last().is_some_and(|(last, name)| *last == 0 && name == string);
+        let len = string.len().saturating_add(1);
+        self.0.iter().any(|part| part.get(offset, len).is_some_and(same))
     }
 }
 

@@ -127,10 +127,30 @@ impl<'r> Library<'r> {
         strings(self.section(Section::Needed))
     }
 
+    /// A soname in its DT_NEEDED, where `at` is 0 or what came with the one before, and where the next one is.
+    pub fn needed_at(&self, at: usize) -> Option<(&'r [u8], usize)> {
+        let rest = self.section(Section::Needed).strip_suffix(b"\0")?.get(at..)?;
+        let soname = rest.split(|&byte| byte == 0).next()?;
+        Some((soname, at.checked_add(soname.len())?.checked_add(1)?))
+    }
+
     /// The elements of its RUNPATH, or of its RPATH if it has no RUNPATH.
     pub fn search(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
-        let lists = strings(self.section(Section::Search));
-        lists.flat_map(|list| list.split(|&byte| byte == b':')).filter(|element| !element.is_empty())
+        let (library, mut at) = (*self, 0);
+        core::iter::from_fn(move || {
+            let (element, next) = library.search_at(at)?;
+            at = next;
+            Some(element)
+        })
+    }
+
+    /// An element of its search path, as [`Self::needed_at`] gives a soname.
+    pub fn search_at(&self, at: usize) -> Option<(&'r [u8], usize)> {
+        let is_end = |byte: &u8| matches!(byte, b':' | 0);
+        let rest = self.section(Section::Search).strip_suffix(b"\0")?.get(at..)?;
+        let start = rest.iter().position(|byte| !is_end(byte))?;
+        let element = rest.get(start..)?.split(is_end).next()?;
+        Some((element, at.checked_add(start)?.checked_add(element.len())?))
     }
 
     /// The path that it was read from.
@@ -253,6 +273,8 @@ mod tests {
         assert!(library.defines(b"X_1") && !library.defines(b"X_") && !library.defines(b""));
         assert!(library.needed().eq([b"libc.so.6".as_slice(), b"libm.so.6"]));
         assert!(library.search().eq([b"/a".as_slice(), b"$ORIGIN/b"]));
+        assert_eq!(library.needed_at(0), Some((b"libc.so.6".as_slice(), 10)));
+        assert_eq!((library.needed_at(10), library.needed_at(20)), (Some((b"libm.so.6".as_slice(), 20)), None));
         assert_eq!(library.path(), b"/d/libx.so");
         assert_eq!(library.at(b"/e/libx.so.1").path(), b"/e/libx.so.1");
         assert_eq!((library.versioning, library.executable_stack), (Versioning::Defined, false));

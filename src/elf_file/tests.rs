@@ -281,3 +281,77 @@ fn no_byte_does_harm() {
         }
     }
 }
+
+/// A shared object whose tables are as long as they may be, with these DT_NEEDED, tables and strings.
+#[cfg(target_pointer_width = "64")]
+fn crafted(needed: &[u64], needs: &[u8], strings: &[u8]) -> Vec<u8> {
+    const ROOM: usize = 64 << 10;
+    let dynamic_at = 4096;
+    let needs_at = dynamic_at + ROOM;
+    let strings_at = needs_at + 2 * ROOM;
+    let mut bytes = whole();
+    bytes.resize(strings_at, 0);
+    bytes.extend(strings);
+    let len = bytes.len() as u64;
+    let entries = needed.iter().map(|offset| (DT_NEEDED, *offset)).chain([
+        (DT_STRTAB, strings_at as u64),
+        (DT_STRSZ, strings.len() as u64),
+        (DT_VERNEED, needs_at as u64),
+        (DT_VERSYM, needs_at as u64),
+        (DT_NULL, 0),
+    ]);
+    let dynamic: Vec<u8> = entries.flat_map(|(tag, value)| [tag.to_ne_bytes(), value.to_ne_bytes()].concat()).collect();
+    let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
+    put(dynamic_at, &dynamic);
+    put(needs_at, needs);
+    put(PROGRAM_HEADERS + 32, &len.to_ne_bytes());
+    let [at, size] = [dynamic_at as u64, ROOM as u64].map(u64::to_ne_bytes);
+    put(PROGRAM_HEADERS + 56 + 8, &[at, at, at, size].concat());
+    bytes
+}
+
+/// A table of so many needs, all of one library's version: by the offset of its name, that of the version's and its hash.
+#[cfg(target_pointer_width = "64")]
+fn same_needs(count: usize, flags: u16, file: u32, version: u32, hash: u32) -> Vec<u8> {
+    let need = |next| [1 | 1 << 16, file, 16, next, hash, u32::from(flags), version, 0];
+    let needs = (1..=count).flat_map(|nth| need(if nth < count { 32 } else { 0 }));
+    needs.flat_map(u32::to_ne_bytes).collect()
+}
+
+/// The worst that a file can have is read in no time, though names be read again and again. (Compiled for tests, all takes
+/// ten times as long.)
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn no_file_holds_up() {
+    const MANY: usize = 4088;
+    const NEEDS: usize = 4096;
+    const ALIKE: usize = 250;
+    let weak = elf::abi::VER_FLG_WEAK;
+    let hash = sysv_hash(b"c");
+    // At 1 and 3 there are short names, at 5 there is a long one.
+    let long = std::vec![b'a'; 235 << 10];
+    let [endless, with_long] = [b"".as_slice(), b"\0"].map(|end| [b"\0b\0c\0", &*long, end].concat());
+    // From 5 on names that are alike but for the last byte. What is looked for stands behind all others.
+    let alike = |last: u8| [&[b'a'; ALIKE - 2], [last, 0].as_slice()].concat();
+    let all_alike = [b"\0b\0c\0".to_vec(), alike(1), alike(2)].concat();
+    let behind = [std::vec![5; MANY - 1], std::vec![5 + ALIKE as u64]].concat();
+    // As far as names are used, the table is read.
+    let whole = |first: &[u64]| [first, &[4 + long.len() as u64]].concat();
+    for (what, bytes) in [
+        ("long sonames", crafted(&whole(&[5; MANY]), &same_needs(NEEDS, 0, 1, 3, hash), &with_long)),
+        ("long versions", crafted(&whole(&[1]), &same_needs(NEEDS, weak, 1, 5, sysv_hash(&long)), &with_long)),
+        (
+            "long sonames and versions",
+            crafted(&whole(&[5]), &same_needs(NEEDS, weak, 5, 5, sysv_hash(&long)), &with_long),
+        ),
+        ("sonames without an end", crafted(&whole(&[5; MANY]), &same_needs(1, 0, 1, 3, hash), &endless)),
+        ("sonames alike", crafted(&behind, &same_needs(NEEDS, weak, 5 + ALIKE as u32, 3, hash), &all_alike)),
+    ] {
+        let (mut memory, mut record) = (std::vec![0; Room::SIZE], std::vec![0; 1 << 20]);
+        let size = bytes.len() as u64;
+        let before = std::time::Instant::now();
+        let read = Room::new(&mut memory).unwrap().read(&mut File { bytes, reads: 0 }, size, b"/libx.so", &mut record);
+        let taken = before.elapsed();
+        assert!(taken.as_secs() < 5, "{what}: {taken:?}, {read:?}");
+    }
+}

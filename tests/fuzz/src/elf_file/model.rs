@@ -1,7 +1,8 @@
 //! A naive reader of libraries: byte by byte, in the memory that ld.so would make of the file.
 //!
 //! The auditor's reader sees the file in few pieces. Where a piece of memory that belongs together lies in several
-//! segments, or where segments overlap, it may see less: that is unclear, and no linker makes it.
+//! segments, or where segments overlap, it may see less: that is unclear, and no linker makes it. So is what leads to names so
+//! often that the auditor looks no further.
 
 use std::cell::Cell;
 
@@ -29,6 +30,8 @@ const TABLES: usize = 32 << 10;
 /// Strings that are no farther from each other are read together, up to so many times.
 const TOGETHER: usize = 240 << 10;
 const PARTS: usize = 4;
+/// How much of names and comparisons is looked at in any case.
+const LOOKED_AT: usize = 1 << 20;
 
 /// What a library says.
 #[derive(Debug, PartialEq, Eq)]
@@ -186,14 +189,19 @@ fn contents(file: &[u8]) -> Result<Option<Contents>, Skip> {
     };
     let named = |offset: usize, hash: u32| string(offset).filter(|name| sysv_hash(name) == hash).ok_or(Skip::Versions);
 
+    let comparisons = needed.clone().count();
     let needed: Vec<Vec<u8>> = needed.filter_map(string).collect();
-    let mut all = Vec::new();
+    let (mut all, mut looked_at) = (Vec::new(), 0);
     // DT_RELR: a version that no table has.
     if last(36).is_some() {
         all.push((b"libc.so.6".to_vec(), b"GLIBC_ABI_DT_RELR".to_vec(), false, true));
     }
     for need in needs.0 {
         let (soname, version) = (string(need.file).ok_or(Skip::Versions)?, named(need.version, need.hash)?);
+        looked_at += soname.len() + version.len() + comparisons * soname.len().div_ceil(64).max(1);
+        if looked_at > LOOKED_AT {
+            return Ok(None);
+        }
         let is_brought = needed.contains(&soname);
         // Nothing can come of it.
         if !(need.weak && is_brought) {
