@@ -23,6 +23,8 @@ pub const WRITABLE: &[u8] = b"everybody can write to it";
 /// The same of a single file. It may be safe itself from others, under a sticky bit; but the file that a refusal names beside
 /// it (see [`crate::refusal`]) would be theirs.
 pub const DIRECTORY_WRITABLE: &[u8] = b"everybody can write to its directory";
+/// Why it is ignored where the kernel does not say.
+pub const UNKNOWN: &[u8] = b"nobody knows who can write to it";
 
 impl Problem {
     /// For the log.

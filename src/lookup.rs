@@ -309,7 +309,10 @@ impl<'c, O: Objects> Choice<'c, O> {
                     continue;
                 }
                 let verdict = match path_of(candidate, self.soname, answer) {
-                    Some(()) => self.judge(search, glibc, answer)?,
+                    Some(()) => match check_writers(candidate, self.soname, search) {
+                        Ok(()) => self.judge(search, glibc, answer)?,
+                        Err(skip) => Err(skip),
+                    },
                     None => Err(Skip::TooLong),
                 };
                 witness.considered(answer.as_bytes(), verdict.as_ref().map(|_| ()));
@@ -426,6 +429,26 @@ fn path_of(candidate: Candidate<'_>, soname: &[u8], answer: &mut PathBuf) -> Opt
             answer.set(&[entry, slash, soname])
         }
     }
+}
+
+/// Whether a candidate is none because everybody can write to its entry. One that was listed would not be here.
+fn check_writers<O: Objects, F: Files>(
+    candidate: Candidate<'_>,
+    soname: &[u8],
+    search: &mut Search<'_, O, F>,
+) -> Result<(), Skip> {
+    if candidate.form != Form::Unknown {
+        return Ok(());
+    }
+    let entry = candidate.entry.path;
+    let directory = split_directory(entry).filter(|(_, name)| *name == soname).map(|(directory, _)| [directory, b"/"]);
+    for path in [Some([entry, b""]), directory].into_iter().flatten() {
+        let guarded = search.path.set(&path).and_then(|()| search.files.is_guarded(search.path.as_c_str()));
+        if !guarded.ok_or(Skip::Missing)? {
+            return Err(Skip::Writable);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -185,6 +185,11 @@ impl Files for MadeUpFiles {
         self.directories().contains(path)
     }
 
+    fn is_guarded(&mut self, path: &CStr) -> Option<bool> {
+        self.asked.push(path.to_str().unwrap().into());
+        Some(true)
+    }
+
     fn recall(&self, directory: &[u8]) -> Option<u32> {
         self.remembered.get(directory).copied()
     }

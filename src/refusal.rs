@@ -29,9 +29,10 @@ pub struct Context<'c> {
     pub requester: &'c [u8],
 }
 
-/// Whether a candidate that is skipped for this is worth a word. What is not there is as good as not declared.
+/// Whether a candidate that is skipped for this is worth a word. What is not there is as good as not declared; and who reads of a file
+/// in a directory for everybody may find one there.
 pub fn explains(skip: &Skip) -> bool {
-    !matches!(skip, Skip::Missing | Skip::TooLong | Skip::Token)
+    !matches!(skip, Skip::Missing | Skip::TooLong | Skip::Token | Skip::Writable)
 }
 
 /// Whether the file is what it should be, and only the wrong build of it: worth more than a word on a broken one.

@@ -23,6 +23,8 @@ pub enum Skip {
     TooLong,
     /// Its path has a `$ORIGIN`, `$LIB` or `$PLATFORM` in it, which ld.so would replace.
     Token,
+    /// Everybody can write to what declares it. (An entry of which that was seen when it was listed has no candidates.)
+    Writable,
     /// Its tables of symbol versions are damaged.
     Versions,
     /// It needs a version that the glibc of this process does not define.
@@ -60,6 +62,7 @@ impl Skip {
             Self::NotShared => b"it is not a shared object",
             Self::TooLong => b"its path is too long",
             Self::Token => b"its path has a dynamic string token",
+            Self::Writable => b"everybody can write to it, or to its directory",
             Self::Versions => b"its symbol versions are damaged",
             Self::Needs(version) => {
                 return [b"it needs ", version.as_bytes(), b", which this glibc does not define", b"", b""];

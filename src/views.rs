@@ -132,6 +132,9 @@ pub trait Files {
     /// Whether the path is a directory, or may be one where that cannot be known.
     fn is_directory(&mut self, path: &CStr) -> bool;
 
+    /// Whether only its owner and their group can write to what is at a path, and not everybody. `None` if that cannot be known.
+    fn is_guarded(&mut self, path: &CStr) -> Option<bool>;
+
     /// What was remembered of a directory with [`Files::remember`].
     fn recall(&self, directory: &[u8]) -> Option<u32>;
 

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, FileType, Mode, fstat, openat, stat};
+use rustix::fs::{CWD, FileType, Mode, Stat, fstat, openat, stat};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::index_file::Indices;
@@ -143,6 +143,10 @@ impl Files for LiveFiles {
         }
     }
 
+    fn is_guarded(&mut self, path: &CStr) -> Option<bool> {
+        retry_on_intr(|| stat(path)).ok().map(|status| is_guarded(&status))
+    }
+
     fn recall(&self, directory: &[u8]) -> Option<u32> {
         self.directories.get()?.values(directory).last()
     }
@@ -172,6 +176,11 @@ impl Files for LiveFiles {
         }
         Ok(self.cache.get().and_then(|copy| copy.bytes.as_deref()).unwrap_or_default())
     }
+}
+
+/// Whether everybody is kept from writing to a file or into a directory.
+pub fn is_guarded(status: &Stat) -> bool {
+    !Mode::from_raw_mode(status.st_mode).contains(Mode::WOTH)
 }
 
 /// Reads a file into memory of its own: a mapped file that somebody shortens would kill the process. What is shorter by

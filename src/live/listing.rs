@@ -5,11 +5,12 @@ use core::mem::MaybeUninit;
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, stat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::files::is_guarded;
 use super::index_file::Indices;
 use super::memory;
 use super::open::OPEN;
 use crate::catalogue::{ANY, Builder, Catalogue, Form};
-use crate::declared::{DIRECTORY_WRITABLE, Entry, WRITABLE, entries_from};
+use crate::declared::{DIRECTORY_WRITABLE, Entry, UNKNOWN, WRITABLE, entries_from};
 use crate::environment::split_directory;
 use crate::index::{Directory, File};
 use crate::log;
@@ -102,26 +103,26 @@ fn add(
     sink: &mut impl log::Sink,
 ) -> Result<Builder<'static>, Builder<'static>> {
     let flags = OPEN.union(OFlags::DIRECTORY);
-    let mut is_writable = |status: Result<Stat, Errno>, reason| {
-        let is_writable = status.is_ok_and(|status| Mode::from_raw_mode(status.st_mode).contains(Mode::WOTH));
-        if is_writable {
-            log::ignored(sink, entry.path, reason);
+    let mut is_ignored = |status: Result<Stat, Errno>, reason| {
+        let guarded = status.map(|status| is_guarded(&status));
+        if guarded != Ok(true) {
+            log::ignored(sink, entry.path, if guarded.is_ok() { reason } else { UNKNOWN });
         }
-        is_writable
+        guarded != Ok(true)
     };
     let directory = match retry_on_intr(|| openat(CWD, path.as_c_str(), flags, Mode::empty())) {
-        Ok(directory) if is_writable(fstat(&directory), WRITABLE) => return Ok(builder),
+        Ok(directory) if is_ignored(fstat(&directory), WRITABLE) => return Ok(builder),
         Ok(directory) => directory,
         Err(Errno::NOTDIR) => {
             let Some((parent, name @ [_, ..])) = split_directory(entry.path) else { return Ok(builder) };
-            let is_ignored = is_writable(stat(path.as_c_str()), WRITABLE)
+            let is_ignored = is_ignored(stat(path.as_c_str()), WRITABLE)
                 || path.set(&[parent, b"/"]).is_none()
-                || is_writable(stat(path.as_c_str()), DIRECTORY_WRITABLE);
+                || is_ignored(stat(path.as_c_str()), DIRECTORY_WRITABLE);
             return if is_ignored { Ok(builder) } else { insert(builder, entry, name, Form::File) };
         }
         // Others may put libraries where nobody can list them.
         Err(Errno::ACCESS | Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
-            let is_ignored = is_writable(stat(path.as_c_str()), WRITABLE);
+            let is_ignored = is_ignored(stat(path.as_c_str()), WRITABLE);
             return if is_ignored { Ok(builder) } else { insert(builder, entry, ANY, Form::InDirectory) };
         }
         Err(_) => return Ok(builder),

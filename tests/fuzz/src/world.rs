@@ -143,6 +143,11 @@ impl Files for Machine {
         self.directories.contains(self.ask(path))
     }
 
+    fn is_guarded(&mut self, path: &CStr) -> Option<bool> {
+        self.ask(path);
+        Some(true)
+    }
+
     fn recall(&self, directory: &[u8]) -> Option<u32> {
         self.remembered.get(directory).copied()
     }

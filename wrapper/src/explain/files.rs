@@ -90,6 +90,10 @@ impl views::Files for Files {
         exists
     }
 
+    fn is_guarded(&mut self, path: &CStr) -> Option<bool> {
+        self.live.is_guarded(path)
+    }
+
     // Nothing is remembered between lookups, so that each says all that it saw.
     fn recall(&self, _directory: &[u8]) -> Option<u32> {
         None

@@ -34,6 +34,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("environment/odd-entries", odd_entries),
         Case::new("environment/writable-entries", writable_entries),
         Case::new("environment/writable-unreadable-entry", writable_unreadable_entry).views(&[View::Distribution]),
+        Case::new("environment/writable-unlisted-entries", writable_unlisted_entries).not_emulated(),
+        Case::new("environment/writable-unknown-entry", writable_unknown_entry).not_emulated(),
         Case::new("environment/odd-bytes", odd_bytes),
         Case::new("environment/no-proc", no_proc).views(&[View::Nix]),
         Case::new("environment/disabled", disabled),
@@ -247,6 +249,59 @@ fn writable_unreadable_entry(bed: &Bed) -> Result<()> {
             audited.prints([line("planted", &planted)])?;
         }
     }
+    Ok(())
+}
+
+/// Nor from where it was not listed at the first lookup, for want of memory, and is looked for ever after.
+fn writable_unlisted_entries(bed: &Bed) -> Result<()> {
+    const MANY: usize = 6_000;
+    let planted = bed.library("planted/libfound.so").says("planted").build()?;
+    bed.library("declared/libfound.so").says("declared").build()?;
+    for number in 0..MANY {
+        bed.file(format!("many/lib{number:040}.so"), "")?;
+    }
+    let scarce = bed.program("scarce").source(include_str!("../../fixtures/scarce.c")).build()?;
+    let seccomp = bed.program("seccomp").source(include_str!("../../fixtures/seccomp.c")).build()?;
+    // No memory at all, and no more than the first.
+    let none = bed.run(scarce).args(["memory", "0", "libfound.so"]);
+    let no_more = bed.run(seccomp).args(["fail", "mremap", "12", "libfound.so"]);
+    for run in [&none, &no_more] {
+        let plain = run.plain()?;
+        ensure!(plain.runs()?.stdout.contains("libfound.so: libfound.so: cannot open"), "{plain}");
+    }
+    let (directory, many, declared) = (bed.path("planted"), bed.path("many"), bed.path("declared"));
+    for (entry, changed, mode, expected) in [
+        (&directory, &directory, 0o755, "planted"),
+        (&directory, &directory, 0o1777, "declared"),
+        (&planted, &directory, 0o755, "planted"),
+        (&planted, &directory, 0o1777, "declared"),
+        (&planted, &planted, 0o666, "declared"),
+    ] {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+        fs::set_permissions(changed, fs::Permissions::from_mode(mode))?;
+        for run in [none.clone().declare([entry, &declared]), no_more.clone().declare([&many, entry, &declared])] {
+            let audited = run.audited()?;
+            let said = audited.runs()?.stdout.lines().rev().find(|line| line.contains(": "));
+            ensure!(said == Some(&format!("libfound.so: {expected}")), "{mode:o} {}: {audited}", entry.display());
+        }
+    }
+    Ok(())
+}
+
+/// Nor where it cannot be asked who may write to it.
+fn writable_unknown_entry(bed: &Bed) -> Result<()> {
+    let library = bed.library("planted/libfound.so").says("planted").build()?;
+    let main = bed.program("main").source(include_str!("../../fixtures/seccomp.c")).build()?;
+    let run = bed.run(main).declare([&library]).env("REPLIT_RTLD_LOG_LEVEL", "warn");
+    let run = run.env("REPLIT_RTLD_LOG_FILE", bed.path("log"));
+    let call = if bed.channel.class() == 1 { "statx" } else { "newfstatat" };
+    let failing = run.args(["fail", call, "1", "libfound.so"]);
+    let plain = failing.plain()?;
+    ensure!(plain.runs()?.stdout.contains("libfound.so: libfound.so: cannot open"), "{plain}");
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o666))?;
+    failing.audited()?.equals(&plain)?;
+    let log = fs::read_to_string(bed.path("log"))?;
+    ensure!(log.contains(&format!("ignored \"{}\": nobody knows who can write to it", library.display())), "{log}");
     Ok(())
 }
 
