@@ -36,9 +36,17 @@ pub fn cases() -> Vec<Case> {
 
 /// The calls that are listed, by the names that they have on a machine of the channel's kind.
 fn listed(bed: &Bed) -> Result<Vec<&'static str>> {
+    listed_when(bed, &["start", "name", "log"])
+}
+
+/// Those that are made at one of these times.
+fn listed_when(bed: &Bed, times: &[&str]) -> Result<Vec<&'static str>> {
     let section = SECURITY.split("\n## ").find_map(|section| section.strip_prefix("System calls\n"));
     let section = section.context("docs/security.md has no section of that name")?;
-    let calls = section.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+    let rows = section.lines().filter_map(|row| row.strip_prefix("| `")?.split_once("` | "));
+    let is_then =
+        |said: &str| said.split(" | ").next().is_some_and(|when| when.split(", ").any(|each| times.contains(&each)));
+    let calls = rows.filter(|(_, said)| is_then(said)).map(|(call, _)| call);
     if bed.channel.class() == 2 {
         return Ok(calls.collect());
     }
@@ -172,18 +180,26 @@ fn is_as_without(failed: &Outcome, plain: &Outcome, free: &Outcome) -> Result<()
     Ok(())
 }
 
-/// Before the program runs there is no other call, either.
+/// Before the program runs there are no others, either; and where it opens nothing, none but those that are said to be made at the
+/// start, also where there is a log of that name already.
 fn at_the_start(bed: &Bed) -> Result<()> {
-    let calls: BTreeSet<&str> = listed(bed)?.into_iter().collect();
+    let [calls, at_start] = [listed(bed)?, listed_when(bed, &["start", "log"])?];
     let situations = Situations::new(bed)?;
     let made = |run: &Run<'_>| -> Result<BTreeSet<String>> {
-        let calls = situations.start(run, &["any", "-"]).traced()?.calls;
+        let calls = run.traced()?.calls;
         Ok(calls.iter().filter_map(|call| Some(call.split_once('(')?.0.to_string())).collect())
     };
-    let plain = made(&situations.run)?;
-    for run in situations.all()? {
-        let more: Vec<String> = made(&run)?.difference(&plain).cloned().collect();
-        ensure!(!more.is_empty() && more.iter().all(|call| calls.contains(call.as_str())), "{more:?}");
+    let any = ["any", "-"];
+    let plain = made(&situations.start(&situations.run, &any))?;
+    let plain_start = made(&situations.run.clone().args(any))?;
+    let runs = situations.all()?;
+    let existing = runs[0].clone().env("REPLIT_RTLD_LOG_LEVEL", "3").env("REPLIT_RTLD_LOG_FILE", bed.file("log", "")?);
+    for run in runs.iter().chain([&existing]) {
+        let more: Vec<String> = made(&situations.start(run, &any))?.difference(&plain).cloned().collect();
+        ensure!(!more.is_empty() && more.iter().all(|call| calls.contains(&call.as_str())), "{more:?}");
+        let more: Vec<String> = made(&run.clone().args(any))?.difference(&plain_start).cloned().collect();
+        ensure!(more.iter().all(|call| at_start.contains(&call.as_str())), "at the start: {more:?}");
     }
+    ensure!(bed.path("log.1").exists(), "there is no second log");
     Ok(())
 }
