@@ -97,6 +97,13 @@ impl<'b> Situations<'b> {
         Ok(self.run.with_auditor().declare([self.bed.path("many"), self.bed.path("declared")]))
     }
 
+    /// There is nothing to be logged until a library is missed, and then where the process is.
+    fn logged_late(&self) -> Result<Run<'b>> {
+        let run = self.run.with_auditor().declare(["relative".into(), self.bed.path("declared")]);
+        let run = run.env("REPLIT_RTLD_LOG_LEVEL", "1").env("REPLIT_RTLD_LOG_FILE", "late.%p");
+        Ok(run.working_directory(self.bed.dir("cwd")?))
+    }
+
     fn logged(&self, run: &Run<'b>) -> Run<'b> {
         run.clone().env("REPLIT_RTLD_LOG_LEVEL", "3").env("REPLIT_RTLD_LOG_FILE", self.bed.path("log.%p"))
     }
@@ -107,7 +114,7 @@ fn kills(bed: &Bed) -> Result<()> {
     let calls = listed(bed)?;
     let situations = Situations::new(bed)?;
     let mut runs = situations.all()?;
-    runs.push(situations.large()?);
+    runs.extend([situations.large()?, situations.logged_late()?]);
     let mut touched = String::new();
     if bed.view != View::Direct {
         // The cache changes, and is read again.
