@@ -120,3 +120,6 @@ fn find<O: Objects, F: Files>(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,7 +143,7 @@ impl Files for MadeUpFiles {
             return Ok(Err(skip));
         }
         let (needs, versioning, definitions) = self.versions.get(path.to_str().unwrap()).cloned().unwrap_or_default();
-        let mut record = std::vec![0; 1000];
+        let mut record = std::vec![0; 1 << 20];
         let mut writer = Writer::new(&mut record).unwrap();
         for (soname, version) in needs {
             let (soname, is_brought) = soname.strip_prefix('!').map_or((soname, true), |soname| (soname, false));

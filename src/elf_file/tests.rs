@@ -320,8 +320,8 @@ fn same_needs(count: usize, flags: u16, file: u32, version: u32, hash: u32) -> V
 
 /// The worst that a file can have is read in no time, though names be read again and again. (Compiled for tests, all takes
 /// ten times as long.)
-#[test]
 #[cfg(target_pointer_width = "64")]
+#[test]
 fn no_file_holds_up() {
     const MANY: usize = 4088;
     const NEEDS: usize = 4096;
