@@ -17,6 +17,8 @@ use crate::trace::{self, Trace, Whose};
 
 /// Longer than any trial takes on a busy machine; a program that waits for a FIFO would take for ever.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// The same under an emulator.
+const EMULATED_TIME_LIMIT: Duration = Duration::from_secs(120);
 /// The same for a start where each of many thousand calls is held up.
 const DELAYED_TIME_LIMIT: Duration = Duration::from_secs(600);
 
@@ -57,7 +59,7 @@ impl<'b> Run<'b> {
             proc: true,
             default_directories: true,
             tracer: None,
-            time_limit: TIME_LIMIT,
+            time_limit: if bed.manifest.emulated { EMULATED_TIME_LIMIT } else { TIME_LIMIT },
         }
     }
 
