@@ -324,8 +324,8 @@ impl<'c, O: Objects> Choice<'c, O> {
         Ok(best.and_then(|(candidate, _, fit)| path_of(candidate, self.soname, answer).map(|()| fit)))
     }
 
-    /// Puts the path of the driver's library into `answer`: how it fits. `None` if there is none that can be loaded: what is to be said of
-    /// that is said of a package.
+    /// Puts the path of the driver's library into `answer`: how it fits. `None` if there is none that can be loaded: what
+    /// is to be said of that is said of a package.
     fn choose_driver<F: Files>(
         &self,
         search: &mut Search<'_, O, F>,

@@ -5,8 +5,8 @@
 //!
 //! # Safety
 //!
-//! [`Start::new`] takes the pointers that a constructor gets from a ld.so that starts a process. The strings stay mapped as long as the process lives, but
-//! programs overwrite them to change their title: whoever needs one later copies it.
+//! [`Start::new`] takes the pointers that a constructor gets from a ld.so that starts a process. The strings stay mapped
+//! as long as the process lives, but programs overwrite them to change their title: whoever needs one later copies it.
 
 #![allow(unsafe_code)]
 
