@@ -300,6 +300,10 @@ fn writable_unknown_entry(bed: &Bed) -> Result<()> {
     ensure!(plain.runs()?.stdout.contains("libfound.so: libfound.so: cannot open"), "{plain}");
     fs::set_permissions(&library, fs::Permissions::from_mode(0o666))?;
     failing.audited()?.equals(&plain)?;
+    // There the same call is refused where the log's own file is looked at, which then is not written to.
+    if bed.channel.class() == 1 {
+        return Ok(());
+    }
     let log = fs::read_to_string(bed.path("log"))?;
     ensure!(log.contains(&format!("ignored \"{}\": nobody knows who can write to it", library.display())), "{log}");
     Ok(())
