@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -131,7 +132,11 @@ impl<'i> Collector<'i> {
             if let Some((root, _)) = store_path(&path, self.input.stores) {
                 self.add_root(&root);
             }
-            let files = self.list(&path);
+            // What cannot be listed now may have what its users can open.
+            let Ok(files) = self.list(&path) else {
+                self.directories.insert(path, live());
+                continue;
+            };
             self.rest.extend(files.values().flat_map(|entry| entry.directories.iter().cloned()));
             self.directories.insert(path, Listed { files, ..Listed::default() });
         }
@@ -146,11 +151,11 @@ impl<'i> Collector<'i> {
     }
 
     /// The files of a directory, and those that only its subdirectories for processors have.
-    fn list(&mut self, directory: &Path) -> BTreeMap<OsString, Entry> {
+    fn list(&mut self, directory: &Path) -> io::Result<BTreeMap<OsString, Entry>> {
         let is_declared = self.input.declared.iter().any(|declared| declared == directory);
         let mut listed = BTreeMap::new();
         let mut below = Vec::new();
-        for name in names(directory) {
+        for name in names(directory)? {
             let path = directory.join(&name);
             if !path.is_dir() {
                 listed.extend(self.entry(&path, is_declared).map(|entry| (name, entry)));
@@ -163,16 +168,16 @@ impl<'i> Collector<'i> {
         }
         while let Some((subdirectory, depth)) = below.pop() {
             let is_root = subdirectory.ends_with("glibc-hwcaps");
-            for name in names(&subdirectory) {
+            for name in names(&subdirectory)? {
                 let path = subdirectory.join(&name);
                 if depth > 1 && (is_root || is_subdirectory(name.as_bytes())) && path.is_dir() {
                     below.push((path, depth - 1));
-                } else {
+                } else if is_listed(name.as_bytes()) {
                     listed.entry(name).or_insert_with(unknown).flags |= UNCERTAIN;
                 }
             }
         }
-        listed
+        Ok(listed)
     }
 
     /// What is known of a file. `None` for one that nobody asks for.
@@ -242,7 +247,7 @@ fn is_fixed(directory: &Path, stores: &[PathBuf]) -> bool {
         return false;
     };
     let root_exists = || store_path(&real, stores).is_some_and(|(root, _)| root.is_dir());
-    real.is_dir() || (!real.exists() && root_exists())
+    real.is_dir() || (real.try_exists().is_ok_and(|exists| !exists) && root_exists())
 }
 
 /// The most links on the way to a file, as in Linux.
@@ -266,7 +271,11 @@ fn settle(path: &Path, stores: &[PathBuf]) -> Option<PathBuf> {
         if !is_stored(&at, stores) {
             return None;
         }
-        let Ok(metadata) = fs::symlink_metadata(&at) else { continue };
+        let metadata = match fs::symlink_metadata(&at) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absent(&error) => continue,
+            Err(_) => return None,
+        };
         if metadata.is_symlink() {
             let target = fs::read_link(&at).ok()?;
             links += 1;
@@ -303,9 +312,18 @@ fn is_stored(path: &Path, stores: &[PathBuf]) -> bool {
 /// The deepest subdirectory for processors (`tls/haswell/avx512_1/x86_64`).
 const DEPTH: usize = 4;
 
-/// The names in a directory.
-fn names(directory: &Path) -> impl Iterator<Item = OsString> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|file| file.file_name())
+/// The names in a directory. A directory that is not there has none.
+fn names(directory: &Path) -> io::Result<Vec<OsString>> {
+    match fs::read_dir(directory) {
+        Ok(files) => files.map(|file| Ok(file?.file_name())).collect(),
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nothing is there, for whomever.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A path as the auditor compares it. (`Path` takes both for the same, but keeps the slash.)
@@ -382,11 +400,25 @@ mod tests {
         symlink("liby.so", lib.join("liby.so.1")).unwrap();
         let stores = [temporary.path().join("store")];
         let input = input(&[], &[], &stores);
-        let listed = Collector::new(&input).list(&lib);
+        let listed = Collector::new(&input).list(&lib).unwrap();
         let uncertain: Vec<_> = listed.iter().filter(|(_, entry)| entry.flags & UNCERTAIN != 0).collect();
         let names: Vec<_> = uncertain.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert_eq!(names, ["libother.so", "libx.so", "liby.so.1"]);
         assert!(listed.values().all(|entry| entry.record.is_some()), "they may be handed out");
+    }
+
+    #[test]
+    fn for_processors_there_are_libraries_alone() {
+        let temporary = tempfile::tempdir().unwrap();
+        let stores = [temporary.path().join("store")];
+        let lib = stores[0].join("a/lib");
+        fs::create_dir_all(lib.join("glibc-hwcaps/any")).unwrap();
+        for name in ["libx.so.1", "README"] {
+            fs::write(lib.join("glibc-hwcaps/any").join(name), "").unwrap();
+        }
+        let listed = Collector::new(&input(&[], &[], &stores)).list(&lib).unwrap();
+        // Whoever compares an index with the files looks for what it is certain of.
+        assert_eq!(listed.keys().collect::<Vec<_>>(), ["libx.so.1"]);
     }
 
     #[test]

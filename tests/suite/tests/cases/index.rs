@@ -12,7 +12,7 @@ use suite::process;
 use suite::run::Run;
 
 use super::logging::{FILE, LEVEL, read};
-use super::wrapper::generate;
+use super::wrapper::{generate, generate_by};
 use super::{Case, line};
 
 /// The variable that names index files.
@@ -44,8 +44,13 @@ pub fn cases() -> Vec<Case> {
 /// An environment with an index of what lies in a directory of the bed, `store`, and is reached from its `bin`. Returns
 /// the index.
 pub fn index(bed: &Bed) -> Result<PathBuf> {
+    index_by(Command::new(&bed.manifest.replit_env_cli), bed)
+}
+
+/// The same with a command that starts the generator.
+pub fn index_by(generator: Command, bed: &Bed) -> Result<PathBuf> {
     let (store, programs) = (bed.path("store"), bed.dir("store/bin")?);
-    generate(bed, "env", &[("--store", store.as_os_str()), ("--bin", programs.as_os_str())])?;
+    generate_by(generator, bed, "env", &[("--store", store.as_os_str()), ("--bin", programs.as_os_str())])?;
     Ok(bed.path("env/lib/rtld_loader.index"))
 }
 

@@ -1,19 +1,19 @@
 //! A directory that may change in the middle of a RUNPATH whose other directories never do: whatever is there, and whenever it
 //! comes, the same files are loaded with an index as without.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::process;
 use suite::run::Run;
 
 use super::Case;
-use super::index::{failing_opens, index, with_index};
-use super::index_search::{TWIN, list, main, twin};
+use super::index::{failing_opens, index, index_by, with_index};
+use super::index_search::{TWIN, list, main, same, twin};
 
 const X86_64: &str = "x86_64-linux";
 
@@ -30,7 +30,48 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/live-directory-no-library", no_library),
         Case::new("index/live-directory-changes", changes),
         Case::new("index/live-directories", several),
+        Case::new("index/unlistable-directory", |bed| unlistable(bed, "")),
+        Case::new("index/unlistable-hwcaps", |bed| unlistable(bed, "glibc-hwcaps/x86-64-v2"))
+            .system(X86_64)
+            .since((2, 33)),
+        Case::new("index/unreachable-directory", unreachable),
     ]
+}
+
+/// The generator without the right to look wherever root may.
+fn without_rights(bed: &Bed) -> Command {
+    let mut command = Command::new("setpriv");
+    command.arg("--bounding-set=-dac_override,-dac_read_search").arg(&bed.manifest.replit_env_cli);
+    command
+}
+
+/// A directory of the store that the generator may not list, or that has such a directory for a processor, before one that
+/// has the library, too: the program keeps what it finds in the first.
+fn unlistable(bed: &Bed, below: &str) -> Result<()> {
+    let first = twin(bed, format!("store/first/{below}").trim_end_matches('/'))?;
+    let second = twin(bed, "store/second")?;
+    let program = main(bed).needs(&second).runpath(&list(bed, &["store/first", "store/second"])).build()?;
+    let closed = first.parent().context("it is in a directory")?;
+    fs::set_permissions(closed, Permissions::from_mode(0o311))?;
+    let index = index_by(without_rights(bed), bed)?;
+    same(&bed.run(&program), &index, &first)?;
+    // Nor does a declared one come before it.
+    let run = bed.run(&program).declare([bed.path("store/second")]);
+    same(&run, &index, &first)?;
+    fs::set_permissions(closed, Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// The generator cannot even tell whether there is such a directory.
+fn unreachable(bed: &Bed) -> Result<()> {
+    let first = twin(bed, "store/closed/first")?;
+    let second = twin(bed, "store/second")?;
+    let program = main(bed).needs(&second).runpath(&list(bed, &["store/closed/first", "store/second"])).build()?;
+    fs::set_permissions(bed.path("store/closed"), Permissions::from_mode(0o600))?;
+    let index = index_by(without_rights(bed), bed)?;
+    same(&bed.run(&program).declare([bed.path("store/second")]), &index, &first)?;
+    fs::set_permissions(bed.path("store/closed"), Permissions::from_mode(0o755))?;
+    Ok(())
 }
 
 /// A program of the store with a directory outside of it between two inside. The last has the library.

@@ -27,8 +27,17 @@ pub fn cases() -> Vec<Case> {
 
 /// Has the generator make an environment in a directory of the bed, with its arguments in pairs. Returns `replit-env`.
 pub fn generate(bed: &Bed, directory: &str, arguments: &[(&str, &OsStr)]) -> Result<PathBuf> {
+    generate_by(Command::new(&bed.manifest.replit_env_cli), bed, directory, arguments)
+}
+
+/// The same with a command that starts the generator.
+pub fn generate_by(
+    mut generator: Command,
+    bed: &Bed,
+    directory: &str,
+    arguments: &[(&str, &OsStr)],
+) -> Result<PathBuf> {
     let out = bed.path(directory);
-    let mut generator = Command::new(&bed.manifest.replit_env_cli);
     generator
         .arg("generate")
         .arg("--out")
