@@ -21,6 +21,8 @@ pub fn check(sh: &Shell, bed: &TestBed, flake: &Flake) -> Result<()> {
     let newest = &bed.channels.first().context("there is a channel")?.name;
     let channel = bed.channel(newest)?;
     let project = format!("path:{}", flake.source.display());
+    // nix develop leaves a directory behind each time.
+    let temporary = sh.create_temp_dir()?;
     for (name, program) in TEMPLATES {
         let directory = bed.directory.join("templates").join(name);
         sh.remove_path(&directory)?;
@@ -29,6 +31,7 @@ pub fn check(sh: &Shell, bed: &TestBed, flake: &Flake) -> Result<()> {
         step::run(&format!("nix flake init --template .#{name}"), flake.init(sh, name))?;
         let nix = |words: &str, command: &[OsString]| {
             let nix = flake.command_in(sh, words, &format!("path:{}", directory.display()));
+            let nix = nix.env("TMPDIR", temporary.path());
             flake.with_channels(nix.args(["--override-input", "replit-env", &project]), "replit-env/").args(command)
         };
         let develop = |command: &[OsString]| nix("develop", &[&["--command".into()], command].concat());
