@@ -46,11 +46,20 @@ impl<'l> FirstLine<'l> {
                 // These have a word of their own behind them.
                 b"-u" | b"--unset" | b"-C" | b"--chdir" | b"-a" | b"--argv0" => drop(words.next()),
                 word if word.starts_with(b"-") || word.contains(&b'=') => {}
-                word => return Some(OsStr::from_bytes(word)),
+                word => return plain(word).map(OsStr::from_bytes),
             }
         }
         None
     }
+}
+
+/// A word of -S without the quotes around it. `None` where there is more to be replaced: escapes, variables, a quoted blank.
+fn plain(word: &[u8]) -> Option<&[u8]> {
+    let plain = match word {
+        [quote @ (b'"' | b'\''), inner @ .., end] if quote == end => inner,
+        word => word,
+    };
+    (!plain.iter().any(|byte| b"\"'\\$".contains(byte))).then_some(plain)
 }
 
 fn is_blank(byte: &u8) -> bool {
@@ -96,7 +105,11 @@ mod tests {
         }
         assert_eq!(named("--split-string=python3 -x"), Some("python3"));
         assert_eq!(named("python3 -x"), Some("python3 -x"), "one word");
-        for none in ["", "-S", "-S -u A", "-i python3"] {
+        for quoted in ["-S \"python3\" -u", "-S 'python3'", "-S -i \"python3\""] {
+            assert_eq!(named(quoted), Some("python3"), "{quoted}");
+        }
+        for none in ["", "-S", "-S -u A", "-i python3", "-S ${HOME}/x", "-S \"my python\" -u", "-S python\\_3", "-S \""]
+        {
             assert_eq!(named(none), None, "{none}");
         }
         let line = FirstLine { interpreter: OsStr::new("/bin/envy"), argument: b"" };

@@ -1,12 +1,13 @@
 //! Writes an environment: a few files, each replaced whole.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use rtld_loader::candidate::{Kind, kind};
 
 use crate::declared::{ListEntry, Shell};
 use crate::fish;
@@ -47,7 +48,7 @@ impl Environment {
     /// Writes the files. The auditor comes first: a missing one makes every process complain.
     pub fn write(&self) -> Result<()> {
         let auditor = self.out.join("lib").join(AUDITOR);
-        let library = read(&self.auditor)?;
+        let library = read_own(&self.auditor)?;
         let library_32 = self.auditor_32.as_deref().map(read_32).transpose()?;
         let of_each = self.out.join(&platform::auditor_of_each());
         let Variables { set, auditors, tunables } = &self.variables;
@@ -93,6 +94,13 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read the auditor {}", path.display()))
 }
 
+/// Reads one for processes of this machine's kind.
+fn read_own(path: &Path) -> Result<Vec<u8>> {
+    let library = read(path)?;
+    ensure!(kind(&library) == Kind::Shared, "{} is no shared object for this kind of machine", path.display());
+    Ok(library)
+}
+
 /// Reads one for 32-bit processes.
 fn read_32(path: &Path) -> Result<Vec<u8>> {
     ensure!(platform::OWN_32.is_some(), "--auditor-32: an environment has a 32-bit auditor on x86_64 alone");
@@ -135,6 +143,20 @@ fn link(path: &Path, target: &Path) -> Result<()> {
 /// Puts something at `path`, whose directory is made if need be.
 fn put(path: &Path, put: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let made = fs::create_dir_all(directory).map_err(Into::into);
+    let made = make(directory).map_err(Into::into);
     made.and_then(|()| put(directory)).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes a directory and those above it, which everybody may look into, whatever the umask: so it is with the files.
+fn make(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    directory.parent().map_or(Ok(()), make)?;
+    match fs::create_dir(directory) {
+        Ok(()) => fs::set_permissions(directory, Permissions::from_mode(0o755)),
+        // Somebody else makes an environment here, too.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }

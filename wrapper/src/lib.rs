@@ -29,6 +29,7 @@ mod object_file;
 mod platform;
 mod print_env;
 mod progress;
+mod rights;
 mod script;
 mod share;
 mod static_tls;

@@ -75,18 +75,8 @@ pub struct VersionTables {
 impl ObjectFile {
     /// Reads a file. `None` if it is no object for this machine.
     pub fn read(file: &File) -> Option<Self> {
-        let mut start = [0; HEADER];
-        let len = read_some(file, 0, &mut start)?;
-        let start = &start[..len];
-        let shared = match kind(start) {
-            Kind::Shared => true,
-            Kind::NotShared => false,
-            Kind::OtherMachine | Kind::NotElf => return None,
-        };
-        let (ident, tail) = start.split_at_checked(EI_NIDENT)?;
-        let header = FileHeader::parse_tail(parse_ident::<NativeEndian>(ident).ok()?, tail).ok()?;
-        let len = usize::from(header.e_phnum) * ProgramHeader::size_for(header.class);
-        let segments = read(file, header.e_phoff, len, PROGRAM_HEADERS)?;
+        let (header, shared) = read_header(file)?;
+        let segments = read_segments(file, &header)?;
         let segments = SegmentTable::new(NativeEndian, header.class, &segments);
 
         let mut object = Self { shared, tls_align: 1, ..Self::default() };
@@ -148,6 +138,33 @@ impl ObjectFile {
     }
 }
 
+/// The program headers of a file. `None` if it is no object for this machine.
+pub fn program_headers(file: &File) -> Option<Vec<ProgramHeader>> {
+    let (header, _) = read_header(file)?;
+    let segments = read_segments(file, &header)?;
+    Some(SegmentTable::new(NativeEndian, header.class, &segments).iter().collect())
+}
+
+/// The header of an object for this machine, and whether it can be loaded as a library.
+fn read_header(file: &File) -> Option<(FileHeader<NativeEndian>, bool)> {
+    let mut start = [0; HEADER];
+    let len = read_some(file, 0, &mut start)?;
+    let start = &start[..len];
+    let is_shared = match kind(start) {
+        Kind::Shared => true,
+        Kind::NotShared => false,
+        Kind::OtherMachine | Kind::NotElf => return None,
+    };
+    let (ident, tail) = start.split_at_checked(EI_NIDENT)?;
+    let header = FileHeader::parse_tail(parse_ident::<NativeEndian>(ident).ok()?, tail).ok()?;
+    Some((header, is_shared))
+}
+
+fn read_segments(file: &File, header: &FileHeader<NativeEndian>) -> Option<Vec<u8>> {
+    let len = usize::from(header.e_phnum) * ProgramHeader::size_for(header.class);
+    read(file, header.e_phoff, len, PROGRAM_HEADERS)
+}
+
 /// Reads exactly `len` bytes, if they are no more than `most`.
 fn read(file: &File, offset: u64, len: usize, most: usize) -> Option<Vec<u8>> {
     if len > most {
@@ -171,7 +188,7 @@ pub fn read_some(file: &File, offset: u64, into: &mut [u8]) -> Option<usize> {
 }
 
 /// Reads a string up to its NUL. Most are short, and a long RUNPATH takes a second attempt.
-fn read_string(file: &File, offset: u64) -> Option<Vec<u8>> {
+pub fn read_string(file: &File, offset: u64) -> Option<Vec<u8>> {
     for room in [256, STRING] {
         let mut bytes = vec![0; room];
         let len = read_some(file, offset, &mut bytes)?;

@@ -150,6 +150,8 @@ findings! {
     "program-not-executable" => ProgramNotExecutable { path: PathBuf },
     /// It is neither an ELF file nor a script.
     "program-unknown" => ProgramUnknown { path: PathBuf },
+    /// It is a library.
+    "program-library" => ProgramLibrary { path: PathBuf },
     /// A script's interpreter is not there.
     "script-interpreter-missing" => ScriptInterpreterMissing { path: PathBuf, interpreter: PathBuf },
     /// A program's ld.so is not there.

@@ -335,6 +335,10 @@ impl Finding {
                     .remedy("Have it looked up in PATH, by the script's first line:")
                     .line(format!("#!/usr/bin/env {}", show(base(interpreter))))
             }
+            Self::ProgramLibrary { path } => Message::new(Error, format!("{} is a library, no program", show(path)))
+                .reason("What becomes of it depends on the program that loads it.")
+                .remedy("To see what it comes to in a program:")
+                .line(format!("replit-env --explain --for PROGRAM {}", word(path))),
             Self::LoaderMissing { path, loader } => {
                 Message::new(Error, format!("the ld.so that {} asks for is not there: {}", show(path), show(loader)))
                     .reason("The shell says `No such file or directory` of the program. Without ld.so, no auditor.")

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rtld_loader::family;
@@ -43,6 +42,9 @@ fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
     if !world.metadata(path).is_some_and(|metadata| metadata.is_file()) {
         return report.find(Finding::ProgramUnknown { path: owned });
     }
+    if world.file(path).is_some_and(|file| is_library(&file)) {
+        return report.find(Finding::ProgramLibrary { path: owned });
+    }
     if !world.is_executable(path) {
         return report.find(Finding::ProgramNotExecutable { path: owned });
     }
@@ -65,7 +67,7 @@ fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
         None => return report.well(format!("program: {} cannot be read", show(path))),
     };
     let before = report.len();
-    if world.metadata(path).is_some_and(|metadata| metadata.permissions().mode() & 0o6000 != 0) {
+    if world.file(path).is_some_and(|file| world.caller.gains(&file)) {
         report.find(Finding::ProgramPrivileged { path: owned.clone() });
     }
     let Some(loader) = loader else {
@@ -83,6 +85,13 @@ fn check_file(world: &World, path: &Path, scripts: usize, report: &mut Report) {
     }
     let glibc = glibc.map_or("of unknown version".into(), |minor| format!("2.{minor}"));
     report.well_since(before, format!("program: {} is started by {}, glibc {glibc}", show(path), show(&loader)));
+}
+
+/// Whether a file is a library that cannot be started. It need not be executable.
+fn is_library(file: &Path) -> bool {
+    let object = File::open(file).ok().and_then(|file| ObjectFile::read(&file));
+    object
+        .is_some_and(|object| object.shared && object.is_dynamic && !object.is_program && object.interpreter.is_none())
 }
 
 /// Whether an ld.so is musl's.

@@ -122,6 +122,9 @@ fn check_log(world: &World, report: &mut Report) {
     }
     let path = if file.is_empty() { Path::new("rtld_loader.log") } else { Path::new(OsStr::from_bytes(file)) };
     let path = world.absolute(path);
+    if world.is_directory(&path) || path.as_os_str().as_bytes().ends_with(b"/") {
+        return report.find(Finding::LogFile { path, reason: "it is a directory".into() });
+    }
     let directory = path.parent().unwrap_or(Path::new("/"));
     // An attempt tells more than permissions: a file system may be full, or for reading only.
     let attempt = world.file(directory).ok_or_else(|| "too many symbolic links".to_owned());

@@ -12,6 +12,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rtld_loader::views::{FileStart, HEADER, Look};
 
+use crate::rights::Caller;
+
 /// The most links on the way to a file, as in Linux.
 const LINKS: usize = 40;
 
@@ -26,6 +28,8 @@ pub struct World {
     pub root: PathBuf,
     /// What relative paths are taken from.
     pub working_directory: PathBuf,
+    /// Who starts programs.
+    pub caller: Caller,
     /// What refers to a store path, and that itself. `None` if nobody knows.
     pub referrers: fn(&Self, &Path) -> Option<Vec<PathBuf>>,
 }
@@ -37,6 +41,7 @@ impl World {
             variables: std::env::vars_os().collect(),
             root: "/".into(),
             working_directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
+            caller: Caller::current(),
             referrers,
         }
     }

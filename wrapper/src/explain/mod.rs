@@ -75,7 +75,8 @@ fn explain(arguments: &Arguments) -> Result<ExitCode> {
     let what = arguments.what.as_ref().context("--explain what? A program, the file of a library, or a soname")?;
     let subject = Subject::find(what)?;
     let (program, script) = match (&subject, &arguments.by) {
-        (Subject::Program(path, script), _) => (path.clone(), script.clone()),
+        (Subject::Program(path, script), None) => (path.clone(), script.clone()),
+        (Subject::Program(..), Some(_)) => bail!("--for is for a library or a soname: {} is a program", what.display()),
         (_, Some(by)) => match Subject::find(by)? {
             Subject::Program(path, script) => (path, script),
             _ => bail!("{} is no program", by.display()),

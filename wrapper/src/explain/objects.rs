@@ -48,14 +48,14 @@ impl Object {
         // Asked before it is opened: a FIFO would wait for somebody to write.
         let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let file = ObjectFile::read(&File::open(path).ok()?)?;
-        let image = FileImage::read(path)?;
+        let image = FileImage::open(path)?;
         let is_libc = split_directory(name).is_some_and(|(_, name)| name == LIBC);
         Some(Self {
             name: name.to_vec(),
             path: path.to_owned(),
             needs: image.needs(file.versions),
             definitions: image.definitions(file.versions),
-            minor: if is_libc { image.minor() } else { None },
+            minor: if is_libc { image.constants().minor() } else { None },
             aliases: Vec::new(),
             edges: Vec::new(),
             loader,

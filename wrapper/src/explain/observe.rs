@@ -8,9 +8,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGQUIT};
 
 use super::report::{BAD, BOLD, DIM, GOOD, RULE, shortened, styled};
 
@@ -46,6 +48,11 @@ pub fn run(program: &OsStr, arguments: &[OsString], is_json: bool, is_verbose: b
         // What the program says is not for who reads the JSON.
         command.stdout(io::stderr());
     }
+    // Ctrl-C ends the program, if it does; what it has loaded until then is to be told. A handler, which the program does
+    // not inherit.
+    for signal in [SIGINT, SIGQUIT] {
+        signal_hook::flag::register(signal, Arc::default()).context("cannot handle signals")?;
+    }
     let status = command
         .args(arguments)
         .env("REPLIT_RTLD_LOG_LEVEL", "debug")
@@ -72,11 +79,18 @@ fn read(directory: &Path) -> Result<Vec<Program>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        let process = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()).unwrap_or(0);
-        files.insert(process, fs::read(entry.path())?);
+        let name = entry.file_name();
+        let place = name.to_str().and_then(place).with_context(|| format!("{} is no log", entry.path().display()))?;
+        files.insert(place, fs::read(entry.path())?);
     }
-    let programs = files.into_iter().map(|(process, log)| parse(process, &String::from_utf8_lossy(&log)));
+    let programs = files.into_iter().map(|((process, _), log)| parse(process, &String::from_utf8_lossy(&log)));
     Ok(programs.flatten().collect())
+}
+
+/// The process that a log is of, and how many programs it had run before: it is named `PID`, and then `PID.1` and so on.
+fn place(name: &str) -> Option<(u32, u32)> {
+    let (process, before) = name.split_once('.').unwrap_or((name, "0"));
+    Some((process.parse().ok()?, before.parse().ok()?))
 }
 
 /// The programs of one process's log.
@@ -199,6 +213,14 @@ fn json(status: ExitStatus, programs: &[Program]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_log_has_a_place() {
+        let mut names = ["10", "9.1", "9", "9.10", "9.2"];
+        names.sort_by_key(|name| place(name).unwrap());
+        assert_eq!(names, ["9", "9.1", "9.2", "9.10", "10"]);
+        assert_eq!(["", "a", "9.", "9.1.1"].map(place), [None; 4]);
+    }
 
     #[test]
     fn a_log_tells_which_rule_found_what() {

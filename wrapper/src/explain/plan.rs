@@ -1,8 +1,9 @@
 //! What ld.so will load, and in which order (`_dl_map_object_deps` of elf/dl-deps.c, `dl_main` of elf/rtld.c).
 //!
-//! Breadth first: what LD_PRELOAD names, then what the program needs, then what each of those needs. Each name is decided on
-//! by the auditor's own code, and where that leaves it to ld.so, by the auditor's emulation of ld.so's search.
+//! Breadth first: what LD_PRELOAD and /etc/ld.so.preload name, then what the program needs, then what each of those needs. Each
+//! name is decided on by the auditor's own code, and where that leaves it to ld.so, by the auditor's emulation of ld.so's search.
 
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use rtld_loader::environment::split_directory;
@@ -11,7 +12,7 @@ use rtld_loader::outcome::{Outcome, Pass, Place};
 
 use super::edge::{Edge, Hit, Miss, Reason, Rule};
 use super::objects::{Object, path_of};
-use super::world::World;
+use super::world::{PRELOAD, World};
 
 /// A version that is needed and not there: ld.so refuses to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +25,15 @@ pub struct LackingVersion {
     pub version: Vec<u8>,
 }
 
-/// Loads what LD_PRELOAD names and what the program needs.
+/// Loads what is preloaded and what the program needs.
 pub fn start(world: &mut World) {
-    let preload = std::env::var_os("LD_PRELOAD").filter(|_| !world.is_privileged).unwrap_or_default();
-    let names = preload.as_bytes().split(|byte| matches!(byte, b' ' | b':')).filter(|name| !name.is_empty());
-    let names: Vec<_> = names.map(<[u8]>::to_vec).collect();
+    let listed = std::env::var_os("LD_PRELOAD").filter(|_| !world.is_privileged).unwrap_or_default();
+    let mut names = words(listed.as_bytes(), b" :");
+    if world.reads_preload {
+        for line in fs::read(PRELOAD).unwrap_or_default().split(|&byte| byte == b'\n') {
+            names.extend(words(line.split(|&byte| byte == b'#').next().unwrap_or_default(), b" \t:"));
+        }
+    }
     let mut queue = vec![0];
     for name in names {
         let edge = resolve(world, &name, 0, None);
@@ -39,6 +44,11 @@ pub fn start(world: &mut World) {
         }
     }
     follow(world, queue);
+}
+
+fn words(list: &[u8], separators: &[u8]) -> Vec<Vec<u8>> {
+    let words = list.split(|byte| separators.contains(byte));
+    words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
 /// Opens a library as the program does by dlopen(3), with all that it needs.
@@ -85,7 +95,7 @@ fn resolve(world: &mut World, name: &[u8], requester: usize, loader: Option<usiz
         Some(object) => Ok(Hit { object, rule: Rule::Loaded, is_new: false }),
         None => find(world, name, requester).and_then(|(path, rule)| {
             let hit = load(world, name, &path, rule, loader);
-            let is_stale = rule == Rule::Index && !path_of(&path).exists();
+            let is_stale = matches!(rule, Rule::Index | Rule::Declared(_)) && !path_of(&path).exists();
             hit.ok_or_else(|| match is_stale {
                 true => Box::new(Miss { message: path, ..*miss(world, name, requester, Reason::Stale) }),
                 false => miss(world, name, requester, Reason::Unloadable),

@@ -1,10 +1,7 @@
 //! A planned process: what the auditor would see of it, and the auditor's own decisions in it.
 
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use rtld_loader::catalogue::Catalogue;
@@ -24,11 +21,15 @@ use rtld_loader::skip::Skip;
 
 use super::edge::Considered;
 use super::files::{Files, Seen};
-use super::image::FileImage;
+use super::image::{Constants, FileImage};
 use super::objects::{Object, Objects, path_of};
 use super::processor;
 use crate::platform::{self, OWN};
+use crate::rights::Caller;
 use crate::script::AUDITOR;
+
+/// The libraries that ld.so loads into every process of a machine (ld.so(8)).
+pub const PRELOAD: &str = "/etc/ld.so.preload";
 
 /// A planned process.
 pub struct World {
@@ -40,6 +41,8 @@ pub struct World {
     pub is_audited: bool,
     /// It has more rights than its caller: ld.so takes nothing from the environment.
     pub is_privileged: bool,
+    /// Its ld.so reads [`PRELOAD`]. That of nixpkgs does not.
+    pub reads_preload: bool,
     /// What its ld.so has compiled in.
     pub image: LoaderImage<'static>,
     /// What its ld.so takes for `$PLATFORM`.
@@ -55,12 +58,13 @@ pub struct World {
 impl World {
     /// The process of a program which is run in this environment.
     pub fn new(program: Object, loader: Object) -> Result<Self> {
-        let image = FileImage::read(&loader.path).context("its ld.so cannot be read")?;
+        let image = FileImage::open(&loader.path).context("its ld.so cannot be read")?.constants();
         // For as long as this program lives, which is not long.
-        let image: &'static FileImage = Box::leak(Box::new(image));
+        let image: &'static Constants = Box::leak(Box::new(image));
+        let reads_preload = image.has_string(PRELOAD.as_bytes());
         let platform = processor::platform(image.has_string(processor::HASWELL));
         let image = image.loader().context("its ld.so is none of glibc's")?;
-        let is_privileged = is_privileged(&program.path);
+        let is_privileged = Caller::current().gains(&program.path);
         let (mut environment, is_audited) = environment();
         let is_audited = is_audited && !is_privileged;
         if !is_audited {
@@ -83,6 +87,7 @@ impl World {
             environment,
             is_audited,
             is_privileged,
+            reads_preload,
             image,
             platform,
             files: Files::new(indices),
@@ -263,15 +268,6 @@ impl origin::World for World {
             lookup.at_origin(asked, requester, answer, notes)
         })
     }
-}
-
-/// Whether we get the rights of a program's owner, or of its group, by starting it (execve(2)).
-fn is_privileged(program: &Path) -> bool {
-    const SET_GROUP: u32 = 0o2010;
-    // /proc/self is of our own user and group.
-    let (Ok(file), Ok(ours)) = (fs::metadata(program), fs::metadata("/proc/self")) else { return false };
-    let mode = file.mode();
-    (mode & 0o4000 != 0 && file.uid() != ours.uid()) || (mode & SET_GROUP == SET_GROUP && file.gid() != ours.gid())
 }
 
 /// What a program would be started with from here, and whether an auditor of ours takes part.

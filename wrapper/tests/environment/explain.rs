@@ -371,3 +371,23 @@ fn what_cannot_be_explained() {
     let said = questions.iter().map(|question| format!("{}\n{}", question.join(" "), place.explain(question)));
     insta::assert_snapshot!(said.collect::<Vec<_>>().join("\n"));
 }
+
+/// In memory it would need more than there is.
+#[test]
+fn a_library_of_gigabytes() {
+    let mut place = Place::new();
+    let large = place.library("declared/liblarge.so.1", &[]);
+    place.program("bin/viewer", &[large.to_str().unwrap()]);
+    place.declare("declared");
+    fs::File::options().write(true).open(&large).unwrap().set_len(8 << 30).unwrap();
+    let environment = place.bench.environment("env", &[format!("--lib={}", place.declared[0].display())]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 1000000; exec \"$@\"", "-"]).arg(script(&environment)).arg("--explain");
+    let output = limited.arg(place.bench.path("bin/viewer")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn who_opens_a_program() {
+    insta::assert_snapshot!(viewer().explain(&["--for", "viewer", "viewer"]));
+}

@@ -184,9 +184,10 @@ fn the_auditor_is_found_beside_the_program_or_in_lib() {
     assert!(!bench.path("none").exists());
 
     for place in ["lib", "bin"] {
-        fs::write(bench.directory(place).join("rtld_loader.so"), place).unwrap();
+        let library = [fs::read(auditor()).unwrap(), place.into()].concat();
+        fs::write(bench.directory(place).join("rtld_loader.so"), &library).unwrap();
         assert!(generate(place).status.success());
-        assert_eq!(fs::read_to_string(bench.path(place).join("lib/rtld_loader.so")).unwrap(), place);
+        assert!(fs::read(bench.path(place).join("lib/rtld_loader.so")).unwrap() == library, "{place}");
     }
 }
 
@@ -257,4 +258,48 @@ fn errors_name_packages_of_the_release() {
         }
         assert!(has(&index, "libX11.so.6"));
     }
+}
+
+#[test]
+fn what_cannot_be_loaded_is_no_auditor() {
+    let bench = Bench::new();
+    let text = bench.path("text");
+    fs::write(&text, "no library").unwrap();
+    for file in [text, auditor_of_another_machine(&bench)] {
+        let output = Command::new(cli())
+            .args(["generate", "--out"])
+            .arg(bench.path("e"))
+            .arg("--auditor")
+            .arg(&file)
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains("no shared object for this kind of machine"), "{error}");
+        assert!(!bench.path("e").exists());
+    }
+}
+
+/// The auditor, but for `e_machine`.
+fn auditor_of_another_machine(bench: &Bench) -> std::path::PathBuf {
+    let mut bytes = fs::read(auditor()).unwrap();
+    bytes[18..20].copy_from_slice(&[0xff; 2]);
+    let path = bench.path("other.so");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn everybody_may_use_what_a_careful_user_makes() {
+    let bench = Bench::new();
+    bench.directory("mine");
+    fs::set_permissions(bench.path("mine"), fs::Permissions::from_mode(0o700)).unwrap();
+    let generator = bench.generator(bench.path("mine/a/b"));
+    let mut careful = Command::new("sh");
+    careful.args(["-c", "umask 077; exec \"$@\"", "-"]).arg(generator.get_program()).args(generator.get_args());
+    run(&mut careful);
+    let mode = |path: &str| fs::metadata(bench.path("mine").join(path)).unwrap().mode() & 0o777;
+    for made in ["a", "a/b", "a/b/bin", "a/b/etc", "a/b/etc/profile.d", "a/b/lib", "a/b/share/fish/vendor_conf.d"] {
+        assert_eq!(mode(made), 0o755, "{made}");
+    }
+    assert_eq!(mode(""), 0o700, "it was there");
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use suite::bed::Bed;
 use suite::manifest::View;
@@ -12,6 +12,7 @@ use suite::run::Run;
 use super::Case;
 use super::index::{JEMALLOC, with_index};
 use super::index_oracle::{Closure, JEMALLOC_SONAME, LIST, OPEN_EACH, parts};
+use super::wrapper::shell;
 
 /// What ld.so says behind a name that it cannot open.
 const CANNOT_OPEN: &str = ": cannot open shared object file: No such file or directory";
@@ -27,6 +28,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("explain/libraries", libraries).views(views),
         Case::new("explain/sonames", sonames).views(views),
         Case::new("explain/observe", observe).views(views),
+        Case::new("explain/observe-several", observe_several).views(views),
+        Case::new("explain/observe-interrupted", observe_interrupted).views(views),
+        Case::new("explain/preloaded-everywhere", preloaded).views(&[View::Distribution]).not_emulated(),
         Case::new("explain/sonames-of-all-channels", sonames_of_all).views(views).several_channels(),
         Case::new("explain/driver", driver).views(&[View::Distribution]),
     ]
@@ -114,6 +118,71 @@ fn observe(bed: &Bed) -> Result<()> {
     ensure!(rule(&declared) == Some("declared"), "{observed:#}");
     let missing = program["missing"].as_array().context("missing")?;
     ensure!(missing.len() == 1 && missing[0]["name"] == "libnobody.so", "{observed:#}");
+    Ok(())
+}
+
+/// Programs of several processes, of which each runs two, one after the other.
+fn observe_several(bed: &Bed) -> Result<()> {
+    let main = bed.program("main").build()?;
+    let run = bed.run(&bed.manifest.replit_env_cli).with_auditor().declare([bed.dir("declared")?]);
+    let run = run.args(["replit-env", "--explain", "--json", "--observe"]).arg(shell(bed));
+    let script = r#"shell=$1 main=$2; "$shell" -c 'exec "$0" libone.so' "$main"; exec "$main" libtwo.so"#;
+    let outcome = run.args(["-c", script, "-"]).arg(shell(bed)).arg(&main).plain()?;
+    ensure!(outcome.status == "exit code: 1", "{outcome}");
+    let observed: Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.to_string())?;
+    let programs = observed["programs"].as_array().context("programs")?;
+    let missing =
+        |program: &Value| program["missing"].as_array().map(|all| all.iter().map(|one| one["name"].clone()).collect());
+    let all: Vec<(u64, Vec<Value>)> = programs
+        .iter()
+        .map(|program| program["process"].as_u64().zip(missing(program)).context("a process, and what it misses"))
+        .collect::<Result<_>>()?;
+    let [(first, nothing), (same, two), (other, none), (again, one)] = &all[..] else {
+        bail!("{} programs: {observed:#}", all.len());
+    };
+    ensure!(first == same && other == again && first != other && *other > 1, "{observed:#}");
+    ensure!(nothing.is_empty() && none.is_empty(), "{observed:#}");
+    ensure!(two == &["libtwo.so"] && one == &["libone.so"], "{observed:#}");
+    Ok(())
+}
+
+/// Ctrl-C is for the program: what that has loaded is told.
+fn observe_interrupted(bed: &Bed) -> Result<()> {
+    const INTERRUPTS: &str = r#"
+        #include <signal.h>
+        #include <stdio.h>
+        #include <unistd.h>
+        int main(void) {
+            for (int nth = 0; nth < 2; nth++) {
+                int number = nth ? SIGQUIT : SIGINT;
+                kill(getppid(), number);
+                fputs(signal(number, SIG_IGN) == SIG_DFL ? "as usual\n" : "ignored\n", stderr);
+            }
+            return 3;
+        }"#;
+    let main = bed.program("main").source(INTERRUPTS).build()?;
+    let run = bed.run(&bed.manifest.replit_env_cli).with_auditor().declare([bed.dir("declared")?]);
+    let outcome = run.args(["replit-env", "--explain", "--json", "--observe"]).arg(&main).plain()?;
+    ensure!(outcome.status == "exit code: 0" && outcome.stderr == "as usual\nas usual\n", "{outcome}");
+    let observed: Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.to_string())?;
+    ensure!(observed["status"] == "exit status: 3", "{observed:#}");
+    ensure!(observed["programs"].as_array().is_some_and(|programs| programs.len() == 1), "{observed:#}");
+    Ok(())
+}
+
+/// What the machine preloads into every process has what a program needs.
+fn preloaded(bed: &Bed) -> Result<()> {
+    let library = bed.library("libpreloaded.so").says("preloaded").build()?;
+    let main = bed.program("main").source(include_str!("../../fixtures/loaded.c")).needs(&library).build()?;
+    let list = bed.file("list", format!("# no library\n\t{0}:\n", library.display()))?;
+    let run = bed.run(&main).declare([bed.dir("declared")?]);
+    run.plain()?.misses("libpreloaded.so")?;
+    ensure!(explain(bed, &run.with_auditor(), [main.as_os_str()])?["whole"] == false);
+    let run = run.bind(list, "/etc/ld.so.preload");
+    let live = run.plain()?;
+    ensure!(live.runs()?.stdout.lines().any(|path| Path::new(path) == library), "{live}");
+    let explained = explain(bed, &run.with_auditor(), [main.as_os_str()])?;
+    ensure!(paths(&explained)?.contains(&library.display().to_string()), "{explained:#}");
     Ok(())
 }
 

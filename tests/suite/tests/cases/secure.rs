@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("secure/program-with-capabilities", |bed| privileged_program(bed, Rights::Capabilities))
             .views(VIEWS)
             .not_emulated(),
+        Case::new("secure/explained", explained).views(VIEWS).not_emulated(),
         Case::new("secure/trusted-auditor", trusted_auditor).views(VIEWS).not_emulated(),
         Case::new("secure/trusted-auditor-makes-no-call", trusted_makes_no_call).views(VIEWS).tool("strace"),
         Case::new("secure/trusted-auditor-leaves-the-environment", trusted_leaves_environment)
@@ -96,6 +97,34 @@ fn privileged_program(bed: &Bed, rights: Rights) -> Result<()> {
     let plain = start(&privileged, nothing)?;
     plain.misses("libfound.so")?;
     start(&privileged, &auditor)?.equals(&plain)?;
+    Ok(())
+}
+
+/// `--explain` and `--doctor` know which programs have more rights, and for whom.
+fn explained(bed: &Bed) -> Result<()> {
+    let library = bed.library("declared/libfound.so").says("declared").build()?;
+    let (auditor, _) = prepare(bed)?;
+    let main = bed.program("needs").needs(&library).build()?;
+    let helper = bed.path("helper");
+    process::copy_program(&bed.manifest.replit_env_cli, &helper, 0o755)?;
+    let ask = |option: &[&str], program: &Path| {
+        let run = as_nobody(bed, &AS_IT_IS, &helper)?.args(option).arg(program);
+        run.declare([bed.path("declared")]).env(LEVEL, "0").env("LD_AUDIT", &auditor).plain()
+    };
+    const EXPLAIN: &[&str] = &["replit-env", "--explain"];
+    const DOCTOR: &[&str] = &["doctor"];
+    ensure!(ask(EXPLAIN, &main)?.status == "exit code: 0", "{}", ask(EXPLAIN, &main)?);
+    let told = "runs with more rights than its caller";
+    ensure!(!ask(DOCTOR, &main)?.stdout.contains(told), "{}", ask(DOCTOR, &main)?);
+    for rights in RIGHTS {
+        let privileged = rights.give(bed, &main)?;
+        let plain = as_nobody(bed, &AS_IT_IS, &privileged)?.env("LD_AUDIT", &auditor).plain()?;
+        plain.misses("libfound.so")?;
+        let explained = ask(EXPLAIN, &privileged)?;
+        ensure!(explained.status == "exit code: 1", "{rights:?}: {explained}");
+        let examined = ask(DOCTOR, &privileged)?;
+        ensure!(examined.stdout.contains(told), "{rights:?}: {examined}");
+    }
     Ok(())
 }
 

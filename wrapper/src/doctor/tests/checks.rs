@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::machine::{
-    AUDITOR, CAIRO, Machine, ROOT, foreign_object, loader, object, object_32, object_with_loader, static_object,
+    AUDITOR, CAIRO, Machine, ROOT, foreign_object, library, loader, object, object_32, object_with_loader,
+    static_object,
 };
 use crate::doctor::finding::Finding;
 
@@ -156,7 +157,7 @@ const DECLARED: [Case; 18] = [
     ),
 ];
 
-const VARIABLES: [Case; 20] = [
+const VARIABLES: [Case; 21] = [
     ("no tunable", |machine| machine.unset("GLIBC_TUNABLES"), None, &["static-tls"]),
     ("too little", |machine| set_tls(machine, "512:glibc.malloc.check=1"), None, &["static-tls"]),
     ("no number", |machine| set_tls(machine, "4k"), None, &["tunables-unreadable"]),
@@ -181,6 +182,16 @@ const VARIABLES: [Case; 20] = [
         |machine| {
             machine.set("REPLIT_RTLD_LOG_LEVEL", "info");
             machine.set("REPLIT_RTLD_LOG_FILE", "/logs/%p");
+        },
+        None,
+        &["log-file"],
+    ),
+    (
+        "a log in the place of a directory",
+        |machine| {
+            machine.directory("/logs");
+            machine.set("REPLIT_RTLD_LOG_LEVEL", "1");
+            machine.set("REPLIT_RTLD_LOG_FILE", "/logs");
         },
         None,
         &["log-file"],
@@ -301,13 +312,15 @@ const VENVS: [Case; 8] = [
     ),
 ];
 
-const PROGRAMS: [Case; 25] = [
+const PROGRAMS: [Case; 30] = [
     ("in order", |_| {}, Some("tool"), &[]),
     ("missing", |_| {}, Some("none"), &["program-missing"]),
     ("missing, by a path", |_| {}, Some("./tool"), &["program-missing"]),
     ("not executable", |machine| machine.mode("/bin/tool", 0o644), Some("tool"), &["program-not-executable"]),
     ("a directory", |machine| machine.directory("/bin/x"), Some("/bin/x"), &["program-unknown"]),
     ("neither", |machine| machine.program("/bin/x", b"echo"), Some("x"), &["program-unknown"]),
+    ("a library", |machine| machine.file("/bin/x", &library()), Some("/bin/x"), &["program-library"]),
+    ("a library to be executed", |machine| machine.program("/bin/x", &library()), Some("x"), &["program-library"]),
     ("static", |machine| machine.program("/bin/x", &static_object()), Some("x"), &["program-static"]),
     (
         "of musl",
@@ -343,7 +356,26 @@ const PROGRAMS: [Case; 25] = [
         Some("x"),
         &["program-of-other-machine"],
     ),
-    ("with more rights", |machine| machine.mode("/bin/tool", 0o4755), Some("tool"), &["program-privileged"]),
+    ("with its owner's rights", |machine| machine.mode("/bin/tool", 0o4755), Some("tool"), &["program-privileged"]),
+    ("with its group's rights", |machine| machine.mode("/bin/tool", 0o2755), Some("tool"), &["program-privileged"]),
+    (
+        "with its owner's rights, who starts it",
+        |machine| {
+            machine.mode("/bin/tool", 0o4755);
+            machine.world.caller.user = machine.owner("/bin/tool");
+        },
+        Some("tool"),
+        &[],
+    ),
+    (
+        "with its owner's rights, in a container that gives none",
+        |machine| {
+            machine.mode("/bin/tool", 0o4755);
+            machine.world.caller.keeps_rights = true;
+        },
+        Some("tool"),
+        &[],
+    ),
     ("without its ld.so", |machine| machine.remove(loader().to_str().unwrap()), Some("tool"), &["loader-missing"]),
     ("a script", |machine| machine.program("/bin/x", b"#! /bin/tool -x\n"), Some("x"), &[]),
     (

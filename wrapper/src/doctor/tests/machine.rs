@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::Read;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::doctor::report::Report;
 use crate::doctor::world::World;
 use crate::doctor::{examine, program_file::ProgramFile};
+use crate::rights::Caller;
 
 pub const AUDITOR: &str = "/nix/store/e-env/lib/rtld_loader.so";
 /// LD_AUDIT where there are two, and the other one.
@@ -36,6 +37,8 @@ impl Machine {
             variables: [].into(),
             root: directory.path().into(),
             working_directory: "/home".into(),
+            // Files are of who runs the tests: somebody else.
+            caller: Caller { user: u32::MAX, group: u32::MAX, keeps_rights: false },
             referrers: |_, path| Some(vec![path.into()]),
         };
         let mut machine = Self { _directory: directory, world };
@@ -68,6 +71,10 @@ impl Machine {
 
     pub fn mode(&self, path: &str, mode: u32) {
         fs::set_permissions(self.path(path), Permissions::from_mode(mode)).unwrap();
+    }
+
+    pub fn owner(&self, path: &str) -> u32 {
+        fs::metadata(self.path(path)).unwrap().uid()
     }
 
     pub fn directory(&self, path: &str) {
@@ -178,6 +185,11 @@ pub fn object_32(machine: u16, kind: u16, loader: Option<&str>) -> Vec<u8> {
         object[usize::from(at)..][..loader.len()].copy_from_slice(loader.as_bytes());
     }
     object
+}
+
+/// A library: an ld.so is one, too.
+pub fn library() -> Vec<u8> {
+    fs::read(loader()).unwrap()
 }
 
 /// The same with other numbers in the header: `EI_CLASS`, `e_machine`.

@@ -95,6 +95,7 @@ fn samples() -> Vec<Finding> {
         Finding::ProgramMissing { name: path("magick") },
         Finding::ProgramNotExecutable { path: program.clone() },
         Finding::ProgramUnknown { path: program.clone() },
+        Finding::ProgramLibrary { path: path("/nix/store/5c0d-libpng/lib/libpng16.so.16") },
         Finding::ScriptInterpreterMissing { path: program.clone(), interpreter: path("/bin/bash") },
         Finding::LoaderMissing { path: program.clone(), loader: path("/lib64/ld-linux-x86-64.so.2") },
         Finding::ProgramStatic { path: program.clone() },
