@@ -93,7 +93,7 @@ pub fn check(look: &Look) -> Option<Result<(), Skip>> {
     Some(match look {
         Look::Exhausted => return None,
         Look::Missing | Look::Denied => Err(Skip::Missing),
-        Look::Broken => Err(Skip::Broken),
+        Look::NotBelow | Look::Broken => Err(Skip::Broken),
         Look::Irregular => Err(Skip::Irregular),
         Look::File(file) => match kind(file.as_bytes()) {
             Kind::Shared => loadable(file).ok_or(Skip::Damaged),

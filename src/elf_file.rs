@@ -357,12 +357,13 @@ impl<'r> Tables<'r> {
     /// Writes what is needed and what is defined. `Ok(None)` when there is no room.
     fn write(&self, dynamic: &Dynamic<'_>, strings: &Strings<'_>, writer: &mut Writer<'_>) -> Result<Option<()>, Skip> {
         // A ld.so that does not know these relocations leaves them out, and says so only where a linker saw to it.
-        let version = b"GLIBC_ABI_DT_RELR";
-        let packed = Need { soname: own_glibc::LIBC, version, is_weak: false, is_brought: true };
+        let packed = Need { soname: own_glibc::LIBC, version: RELR, is_weak: false, is_brought: true };
+        let mut says_relr = !dynamic.has_relr || dynamic.needs.is_none();
         let mut outcome = Ok(if dynamic.has_relr { writer.need(packed) } else { Some(()) });
         let mut left = MOST_LOOKED_AT;
         let needs = dynamic.needs.map_or(Some(()), |table| {
             each_need(self, table, |need| {
+                says_relr |= strings.get(need.version) == Some(RELR);
                 outcome = match need_of(need, dynamic, strings, &mut left) {
                     // Of a weak one it matters only that the library is there.
                     Some(named) if named.is_weak && named.is_brought => Ok(Some(())),
@@ -382,9 +383,14 @@ impl<'r> Tables<'r> {
         if needs.and(definitions).is_none() {
             return Err(Skip::Versions);
         }
-        outcome
+        let is_refused = !says_relr && dynamic.needed().any(|offset| strings.is(offset, own_glibc::LIBC));
+        if is_refused && outcome == Ok(Some(())) { Err(Skip::Relr) } else { outcome }
     }
 }
+
+/// What a library with DT_RELR needs of libc.so.6. Before glibc 2.36 there is no such version, nor do such relocations count; from then on
+/// ld.so loads no library which has them, and other versions of libc.so.6, without it (`_dl_check_map_versions` of elf/dl-version.c).
+const RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 
 /// A need by its names. `None` if the names are not there or not those of the hash, by which ld.so compares first; or if no more of
 /// the file is looked at.

@@ -78,7 +78,7 @@ pub fn needs<O: Objects, F: Files>(
         let is_family = family::contains(need.soname);
         // ld.so ends the process over a library that is not there at all, and that nothing brings.
         if !need.is_brought && search.objects.loaded(need.soname).is_none() {
-            return Ok(Err(Skip::Versions));
+            return Ok(Err(Name::new(need.soname).map_or(Skip::Versions, Skip::Unbrought)));
         }
         if need.is_weak {
             continue;

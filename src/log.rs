@@ -74,6 +74,9 @@ pub fn outcome(sink: &mut impl Sink, name: &[u8], outcome: Outcome, path: &[u8])
         Outcome::Pass(Pass::Unsure(reason)) if level >= Level::Warn => {
             sink.write(&[b"left to ld.so: ", name, b": ", reason.text(), b"\n"]);
         }
+        Outcome::Loaded if level >= Level::Debug => {
+            sink.write(&[b"no such file: ", name, b": its name is loaded: ", path, b"\n"]);
+        }
         Outcome::Bare(place) if level >= Level::Debug => {
             sink.write(&[b"no such file: ", name, b": instead"]);
             found(sink, place, path);
@@ -160,6 +163,7 @@ mod tests {
         outcome(&mut sink, b"libz.so", Outcome::Pass(Pass::Found(Place::Cache)), b"/lib/libz.so");
         outcome(&mut sink, b"libu.so", Outcome::Pass(Pass::Unsure(Unsure::ExplicitLoader)), b"");
         outcome(&mut sink, b"/lib/libb.so", Outcome::Bare(Place::Runpath), b"/r/libb.so");
+        outcome(&mut sink, b"/lib/libl.so", Outcome::Loaded, b"/o/libl.so");
         outcome(&mut sink, b"libc.so.6", Outcome::Pass(Pass::GlibcFamily), b"");
         loaded(&mut sink, b"/b/libx.so", Some(b""));
         loaded(&mut sink, b"/b/liby.so", Some(b"/b/libx.so"));
@@ -217,6 +221,7 @@ mod tests {
              left to ld.so: libz.so: it is found by ld.so.cache: /lib/libz.so\n\
              left to ld.so: libu.so: the program was started through ld.so\n\
              no such file: /lib/libb.so: instead: it is found by RUNPATH: /r/libb.so\n\
+             no such file: /lib/libl.so: its name is loaded: /o/libl.so\n\
              left to ld.so: libc.so.6: it is of the glibc family\n\
              loaded: /b/libx.so, for the program\n\
              loaded: /b/liby.so, for /b/libx.so\n\

@@ -106,8 +106,8 @@ pub struct Lookup<'w, O: Objects, F: Files> {
 }
 
 impl<O: Objects, F: Files> Lookup<'_, O, F> {
-    /// Steps 2 to 6, at LA_SER_ORIG. For [`Outcome::Redirect`], [`Outcome::Driver`] and [`Outcome::OwnGlibc`] the path is in
-    /// `answer`, for [`Outcome::Refuse`] and [`Outcome::Hint`] the text.
+    /// Steps 2 to 6, at LA_SER_ORIG. For [`Outcome::Redirect`], [`Outcome::Driver`], [`Outcome::OwnGlibc`] and
+    /// [`Outcome::Loaded`] the path is in `answer`, for [`Outcome::Refuse`] and [`Outcome::Hint`] the text.
     pub fn at_origin(
         &mut self,
         asked: Asked<'_>,
@@ -160,6 +160,11 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         let search = &mut self.search;
         if asked.is_path() && (!is_wanted || look(search.files, asked.name, answer) != Look::Missing) {
             return Ok(Outcome::Pass(Pass::Path));
+        }
+        if asked.is_path()
+            && let Some(loaded) = search.objects.loaded(asked.soname)
+        {
+            return loaded_already(search, asked.name, requester, loaded, answer);
         }
         if self.explicit_loader {
             return Err(Unsure::ExplicitLoader);
@@ -235,6 +240,21 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         let found = is_driver && choice.choose_driver(search, self.glibc, answer, witness)?.is_some();
         Ok(if found { Outcome::Driver } else { Outcome::Pass(Pass::NoneFits) })
     }
+}
+
+/// For a path that leads nowhere: by its last component ld.so would take what is loaded, without a search.
+fn loaded_already<O: Objects, F: Files>(
+    search: &Search<'_, O, F>,
+    name: &[u8],
+    requester: O::Id,
+    loaded: O::Id,
+    answer: &mut PathBuf,
+) -> Result<Outcome, Unsure> {
+    let path = search.objects.path(loaded);
+    if !path.starts_with(b"/") || has_token(path) || answer.set(&[path]).is_none() {
+        return Ok(Outcome::Pass(Pass::Path));
+    }
+    if needs_version(search, name, requester) { Err(Unsure::OtherName) } else { Ok(Outcome::Loaded) }
 }
 
 /// Whether the requester needs a version of a library by this name.

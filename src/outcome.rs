@@ -102,6 +102,8 @@ pub enum Outcome {
     Pass(Pass),
     /// The bare soname in place of a path that does not exist: ld.so finds that by itself.
     Bare(Place),
+    /// The path of an object that is loaded and has the soname, in place of a path that does not exist.
+    Loaded,
     /// The path that ld.so would find, from the index.
     Indexed,
     /// The path of a declared library.

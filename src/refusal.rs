@@ -37,7 +37,10 @@ pub fn explains(skip: &Skip) -> bool {
 
 /// Whether the file is what it should be, and only the wrong build of it: worth more than a word on a broken one.
 pub fn is_build(skip: &Skip) -> bool {
-    matches!(skip, Skip::Needs(_) | Skip::Private | Skip::Conflicts { .. } | Skip::Brings { .. } | Skip::Lacks(_))
+    matches!(
+        skip,
+        Skip::Needs(_) | Skip::Private | Skip::Conflicts { .. } | Skip::Brings { .. } | Skip::Lacks(_) | Skip::Relr
+    )
 }
 
 /// Appends the reason to the candidate's path. `None`, and the path spoilt, if the text does not fit.
@@ -73,6 +76,12 @@ pub fn write(path: &mut PathBuf, skip: &Skip, context: Context<'_>) -> Option<()
                 None => path.push(b", which cannot be loaded; declare another build of it")?,
             }
         }
+        Skip::Unbrought(soname) => {
+            path.push(b"needs a version of ")?;
+            push_plain(path, soname.as_bytes())?;
+            path.push(b", which it does not bring itself; declare a whole one")?;
+        }
+        Skip::Relr => path.push(b"has DT_RELR without GLIBC_ABI_DT_RELR; declare another build of it")?,
         Skip::Lacks(version) => {
             path.push(b"does not define ")?;
             push_plain(path, version.as_bytes())?;
@@ -169,6 +178,11 @@ mod tests {
                 Skip::Brings { soname: name("liby.so"), version: None },
                 "brings liby.so, which cannot be loaded; declare another build of it",
             ),
+            (
+                Skip::Unbrought(name("liby.so")),
+                "needs a version of liby.so, which it does not bring itself; declare a whole one",
+            ),
+            (Skip::Relr, "has DT_RELR without GLIBC_ABI_DT_RELR; declare another build of it"),
             (Skip::NotElf, "it is not an ELF file of this byte order; declare a whole one"),
         ] {
             assert_eq!(text("/d/libx.so", skip, context), Some(std::format!("/d/libx.so ({expected})")));

@@ -43,6 +43,9 @@ pub struct Search<'w, O: Objects, F: Files> {
     pub path: &'w mut PathBuf,
 }
 
+/// The N of the first glibc 2.N whose ld.so goes on where a part of a path is no directory.
+const GOES_ON: Option<u32> = Some(39);
+
 /// What is remembered of a directory beside the bits of its roots: that it exists, and that these are known.
 const EXISTS: u32 = 1 << 8;
 const KNOWS_ROOTS: u32 = 1 << 9;
@@ -313,7 +316,11 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
     fn look(&mut self) -> Result<Step, Unsure> {
         match self.files.look(self.path.as_c_str()) {
             Look::Missing | Look::Denied => Ok(Step::Next),
-            Look::Broken => Ok(Step::NextList),
+            // ld.so asks for the directory then: where that cannot be told either, as of a server that is gone, it goes on. What
+            // comes behind may be left to it in any case.
+            Look::NotBelow | Look::Broken if self.processor.is_none() => Ok(Step::Next),
+            Look::NotBelow if (self.image)()?.minor >= GOES_ON => Ok(Step::Next),
+            Look::NotBelow | Look::Broken => Ok(Step::NextList),
             Look::Exhausted => Err(Unsure::Exhausted),
             Look::Irregular => Ok(Step::Found),
             Look::File(file) => match kind(file.as_bytes()) {

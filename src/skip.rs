@@ -27,6 +27,10 @@ pub enum Skip {
     Writable,
     /// Its tables of symbol versions are damaged.
     Versions,
+    /// It has DT_RELR, and does not need GLIBC_ABI_DT_RELR of libc.so.6: every ld.so refuses it, or does not relocate it.
+    Relr,
+    /// It needs a version of a library that it does not bring itself, and that is not loaded.
+    Unbrought(Name),
     /// It needs a version that the glibc of this process does not define.
     Needs(Name),
     /// It needs what only the glibc has that it was built with: GLIBC_PRIVATE.
@@ -64,6 +68,10 @@ impl Skip {
             Self::Token => b"its path has a dynamic string token",
             Self::Writable => b"everybody can write to it, or to its directory",
             Self::Versions => b"its symbol versions are damaged",
+            Self::Relr => b"it has DT_RELR without GLIBC_ABI_DT_RELR",
+            Self::Unbrought(soname) => {
+                return [b"it needs a version of ", soname.as_bytes(), b", which it does not bring itself", b"", b""];
+            }
             Self::Needs(version) => {
                 return [b"it needs ", version.as_bytes(), b", which this glibc does not define", b"", b""];
             }

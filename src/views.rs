@@ -73,9 +73,11 @@ pub enum Look {
     Missing,
     /// Something that may not be opened (EACCES): ld.so goes on, too.
     Denied,
-    /// Another error than those: ld.so gives up the list of directories that it is in.
+    /// Nothing can be there: a part of the path is no directory (ENOTDIR). ld.so goes on from 2.39 on.
+    NotBelow,
+    /// Another error than those: ld.so gives up the list of directories that it is in, if the directory is there.
     Broken,
-    /// The process has no descriptor or no memory left: nothing can be known.
+    /// Nothing can be known: the process has no descriptor or no memory left, or ld.so would wait.
     Exhausted,
     /// A directory, a FIFO, a device.
     Irregular,

@@ -6,6 +6,8 @@
 //! object that is loaded, and a cookie the link_map's address, since nobody here changes it. When the process ends, it calls
 //! la_objclose without the lock (elf/dl-fini.c), while other threads go on: so that touches nothing but [`LINKS`]. Nor is the
 //! constructor under the lock, if a program opens us by dlopen(3): it only keeps what it is given.
+//!
+//! On i386 ld.so calls those of `aligned`, which go on to these.
 
 #![allow(unsafe_code)]
 
@@ -74,8 +76,8 @@ static INIT: unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_c
 };
 
 /// The version of the auditing interface: ld.so's own, or 0 to be unloaded.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn la_version(version: c_uint) -> c_uint {
+#[cfg_attr(not(target_arch = "x86"), unsafe(no_mangle))]
+pub unsafe extern "C" fn la_version(version: c_uint) -> c_uint {
     // SAFETY: this is a callback.
     let process = unsafe { process() };
     // SAFETY: callbacks don't overlap.
@@ -93,8 +95,8 @@ unsafe extern "C" fn la_version(version: c_uint) -> c_uint {
 }
 
 /// ld.so begins or ends a change of its objects.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn la_activity(_cookie: *const usize, activity: c_uint) {
+#[cfg_attr(not(target_arch = "x86"), unsafe(no_mangle))]
+pub unsafe extern "C" fn la_activity(_cookie: *const usize, activity: c_uint) {
     if activity == LA_ACT_ADD {
         // SAFETY: this is a callback.
         unsafe { process() }.begin();
@@ -102,25 +104,26 @@ unsafe extern "C" fn la_activity(_cookie: *const usize, activity: c_uint) {
 }
 
 /// ld.so has mapped an object. No symbol bindings are asked for.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn la_objopen(link_map: usize, namespace: c_long, _cookie: *const usize) -> c_uint {
+#[cfg_attr(not(target_arch = "x86"), unsafe(no_mangle))]
+pub unsafe extern "C" fn la_objopen(link_map: usize, namespace: c_long, _cookie: *const usize) -> c_uint {
     // SAFETY: this is a callback.
     let process = unsafe { process() };
     // SAFETY: it is one of ld.so's link_maps.
     let Some(object) = (unsafe { LoadedObject::new(link_map) }) else {
         return 0;
     };
-    if process.expects_loader() {
-        // SAFETY: after the program comes ld.so itself.
+    let is_main_namespace = namespace == LM_ID_BASE;
+    if is_main_namespace && process.expects_loader() {
+        // SAFETY: in its namespace, after the program comes ld.so itself.
         process.found_loader(unsafe { object.as_loader() });
     }
-    process.opened(object, namespace == LM_ID_BASE);
+    process.opened(object, is_main_namespace);
     0
 }
 
 /// ld.so looks for an object: the name or path to look for instead.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn la_objsearch(name: *const c_char, cookie: *const usize, flag: c_uint) -> *const c_char {
+#[cfg_attr(not(target_arch = "x86"), unsafe(no_mangle))]
+pub unsafe extern "C" fn la_objsearch(name: *const c_char, cookie: *const usize, flag: c_uint) -> *const c_char {
     let stage = match flag {
         LA_SER_ORIG => Stage::Origin,
         LA_SER_DEFAULT => Stage::Default,
@@ -147,8 +150,8 @@ unsafe extern "C" fn la_objsearch(name: *const c_char, cookie: *const usize, fla
 }
 
 /// ld.so is about to unmap an object; or the process ends, and it has called the object's destructors.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn la_objclose(cookie: *const usize) -> c_uint {
+#[cfg_attr(not(target_arch = "x86"), unsafe(no_mangle))]
+pub unsafe extern "C" fn la_objclose(cookie: *const usize) -> c_uint {
     // SAFETY: the cookie is that of the object.
     let link_map = unsafe { cookie.read() };
     // SAFETY: and its value the address of its link_map.

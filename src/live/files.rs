@@ -94,7 +94,9 @@ impl Files for LiveFiles {
             Ok(file) => file,
             Err(Errno::NOENT) => return Look::Missing,
             Err(Errno::ACCESS) => return Look::Denied,
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Look::Exhausted,
+            Err(Errno::NOTDIR) => return Look::NotBelow,
+            // Also where somebody has a lease on it: we do not wait, ld.so does.
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => return Look::Exhausted,
             Err(_) => return Look::Broken,
         };
         let size = match fstat(&file) {
@@ -228,7 +230,7 @@ mod tests {
     fn what_cannot_be_looked_into_is_told_apart() {
         let mut files = LiveFiles::new();
         assert_eq!(files.look(c"/nowhere/libx.so"), Look::Missing);
-        assert_eq!(files.look(c"/proc/version/libx.so"), Look::Broken);
+        assert_eq!(files.look(c"/proc/version/libx.so"), Look::NotBelow);
         assert_eq!(files.look(c"/dev/null"), Look::Irregular);
         assert_eq!(files.look(c"/"), Look::Irregular);
         assert!(matches!(files.look(c"/proc/self/exe"), Look::File(file) if file.len == HEADER));

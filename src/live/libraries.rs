@@ -25,8 +25,8 @@ const IDENTITY: usize = size_of::<Identity>();
 const FIXED: usize = IDENTITY + 4;
 
 /// Verdicts that a file is remembered with. A library's is the number behind the last.
-const SKIPS: [Skip; 6] =
-    [Skip::Irregular, Skip::NotElf, Skip::OtherMachine, Skip::Damaged, Skip::NotShared, Skip::Versions];
+const SKIPS: [Skip; 7] =
+    [Skip::Irregular, Skip::NotElf, Skip::OtherMachine, Skip::Damaged, Skip::NotShared, Skip::Versions, Skip::Relr];
 
 /// The libraries that were read.
 pub struct Libraries {
@@ -81,7 +81,7 @@ impl Libraries {
         let file = match retry_on_intr(|| openat(CWD, path, OPEN, Mode::empty())) {
             Ok(file) => file,
             Err(Errno::NOENT | Errno::ACCESS) => return Ok(Err(Skip::Missing)),
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Err(Unsure::Exhausted),
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => return Err(Unsure::Exhausted),
             Err(_) => return Ok(Err(Skip::Broken)),
         };
         let status = match fstat(&file) {

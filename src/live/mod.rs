@@ -39,3 +39,6 @@ mod memory_functions;
 
 #[cfg(audit_so)]
 mod entry;
+
+#[cfg(all(audit_so, target_arch = "x86"))]
+mod aligned;

@@ -189,7 +189,7 @@ impl Process {
         self.opens_root = true;
     }
 
-    /// Whether the next object that ld.so reports is itself, and is not known yet: after the program.
+    /// Whether the next object that ld.so reports in the program's namespace is itself, and is not known yet: after the program.
     pub fn expects_loader(&self) -> bool {
         self.main.is_some() && self.loader.is_none()
     }
@@ -199,11 +199,15 @@ impl Process {
         self.loader = loader;
     }
 
-    /// ld.so has mapped an object, in the namespace of the program or in another. The first one is the program.
+    /// ld.so has mapped an object, in the namespace of the program or in another. The first one in its own is the program.
     pub fn opened(&mut self, object: LoadedObject, is_main_namespace: bool) {
         let Some(main) = self.main else {
-            self.main = Some(object);
-            self.origin = self.read_origin(object);
+            // Before the program come the auditors behind us, with what they need: each in a namespace that may go again.
+            if is_main_namespace {
+                self.main = Some(object);
+                self.origin = self.read_origin(object);
+            }
+            self.requester = None;
             return;
         };
         if is_main_namespace && self.libc.is_none() && object.is_at(own_glibc::LIBC) {

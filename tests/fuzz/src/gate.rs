@@ -173,7 +173,7 @@ impl World {
         for (soname, version, is_weak, is_brought) in &candidate.needs {
             let loaded = self.loaded.get(soname);
             if !is_brought && loaded.is_none() {
-                return Ok(Err(Skip::Versions));
+                return Ok(Err(if soname == &LONG { Skip::Versions } else { Skip::Unbrought(name(soname)) }));
             }
             if *is_weak {
                 continue;

@@ -78,6 +78,8 @@ struct World {
     /// Somebody wants the very file.
     processor: Option<fn(&[u8]) -> bool>,
     requester: usize,
+    /// Of its glibc 2.N.
+    minor: u32,
 }
 
 /// Where a library is found, if it is.
@@ -130,6 +132,7 @@ fn look(u: &mut Unstructured<'_>) -> Result<Look> {
         Look::File(other_machine),
         Look::Denied,
         Look::Broken,
+        Look::NotBelow,
         Look::Missing,
         Look::Missing,
     ];
@@ -174,11 +177,12 @@ impl World {
             platform: u.choose(&[b"x86_64".as_slice(), b"", b"haswell"])?.to_vec(),
             processor: if u.arbitrary()? { Some(takes) } else { None },
             requester: u.int_in_range(0..=2)?,
+            minor: *u.choose(&[41, 38])?,
         })
     }
 
     fn searched(&mut self) -> Found {
-        let (mut path, image) = (PathBuf::new(), world::image(Some(41)));
+        let (mut path, image) = (PathBuf::new(), world::image(Some(self.minor)));
         self.machine.asked.set(0);
         let mut search = Search {
             objects: &self.objects,
@@ -321,7 +325,10 @@ impl World {
         }
         Ok(match self.machine.looks.get(path) {
             None | Some(Look::Missing | Look::Denied) => Outcome::Missing,
-            Some(Look::Broken) => Outcome::Ends,
+            // Only where the very file is wanted that ld.so finds.
+            Some(Look::Broken | Look::NotBelow) if self.processor.is_none() => Outcome::Missing,
+            Some(Look::NotBelow) if self.minor >= 39 => Outcome::Missing,
+            Some(Look::Broken | Look::NotBelow) => Outcome::Ends,
             Some(Look::Exhausted) => return Err(Unsure::Exhausted),
             Some(Look::Irregular) => Outcome::Found,
             // Of another class.

@@ -166,6 +166,7 @@ pub fn image(minor: Option<u32>) -> LoaderImage<'static> {
     let version: &[u8] = match minor {
         None => b"",
         Some(36) => b"ld.so (made up) stable release version 2.36.\n\0",
+        Some(38) => b"ld.so (made up) stable release version 2.38.\n\0",
         _ => b"ld.so (made up) stable release version 2.41.\n\0",
     };
     const STRINGS: &[u8] = b"/lib/\0/usr/lib/\0/etc/ld.so.cache\0lib\0";

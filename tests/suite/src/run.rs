@@ -178,6 +178,14 @@ impl<'b> Run<'b> {
         trace::duration(&log, &self.program)
     }
 
+    /// Runs it as it is, while whatever names one of these paths fails with an error.
+    pub fn refused(&self, paths: &[PathBuf], error: &str) -> Result<Outcome> {
+        let mut options = vec!["--trace=%file".to_owned(), format!("--inject=%file:error={error}")];
+        options.extend(paths.iter().map(|path| format!("--trace-path={}", path.display())));
+        let tracer = Some(Tracer { log: self.bed.path("strace"), options });
+        Run { tracer, ..self.clone() }.outcome("refused")
+    }
+
     /// Its command line and its environment, each entry ended by a NUL.
     pub(crate) fn lists(&self) -> [Vec<u8>; 2] {
         let list = |entries: &[OsString]| -> Vec<u8> {

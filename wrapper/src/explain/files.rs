@@ -11,6 +11,8 @@ use rtld_loader::outcome::Unsure;
 use rtld_loader::skip::Skip;
 use rtld_loader::views::{self, Look};
 
+use super::objects::path_of;
+
 /// What was seen at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -85,7 +87,8 @@ impl views::Files for Files {
     }
 
     fn is_directory(&mut self, path: &CStr) -> bool {
-        let exists = self.live.is_directory(path);
+        // ld.so asks for it where a file cannot be opened, and takes one that it cannot ask for as not there.
+        let exists = std::fs::metadata(path_of(path.to_bytes())).is_ok_and(|directory| directory.is_dir());
         self.note_directory(path.to_bytes(), exists);
         exists
     }

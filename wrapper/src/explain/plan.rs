@@ -114,6 +114,7 @@ fn find(world: &mut World, name: &[u8], requester: usize) -> Result<(Vec<u8>, Ru
         Outcome::OwnGlibc => Ok((answered, Rule::OwnGlibc)),
         Outcome::Redirect => declared(world, answered),
         Outcome::Driver => Ok((answered, Rule::Driver)),
+        Outcome::Loaded => Ok((answered, Rule::Loaded)),
         Outcome::Refuse(skip) => {
             let considered = world.take_considered();
             let miss = miss(world, name, requester, Reason::NoneFits(Some(skip)));

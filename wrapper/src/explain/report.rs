@@ -252,6 +252,7 @@ impl<'r> Report<'r> {
                 None => (path_of(path), "there is no such directory"),
                 Some(Look::Missing) => (path_of(path).parent().unwrap_or(Path::new("/")), "it is not there"),
                 Some(Look::Denied) => (path_of(path), "it may not be read"),
+                Some(Look::NotBelow) => (path_of(path), "a part of this path is no directory"),
                 Some(Look::Broken) => (path_of(path), "it cannot be opened; the list ends here"),
                 Some(Look::Exhausted) => (path_of(path), "no file descriptor is left"),
                 Some(Look::Irregular) => (path_of(path), "it is not a regular file"),

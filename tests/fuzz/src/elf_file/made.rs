@@ -8,7 +8,7 @@ const WORD: usize = size_of::<usize>();
 /// The strings of the dynamic section, and those of versions, between which large libraries have others.
 const STRINGS: [&[u8]; 2] = [
     b"\0libc.so.6\0libm.so.6\0libother.so\0$ORIGIN/../lib::/b\0libx.so\0",
-    b"\0GLIBC_2.38\0GLIBC_2.2.5\0OTHER_1\0X_1\0GLIBC_9.99\0",
+    b"\0GLIBC_2.38\0GLIBC_2.2.5\0OTHER_1\0X_1\0GLIBC_ABI_DT_RELR\0",
 ];
 
 /// What a library is made with.
@@ -132,7 +132,7 @@ fn needs(gap: usize) -> Vec<u8> {
         words(&[halves(1, 3), string("libc.so.6", gap), 16, 64]),
         version("GLIBC_2.38", 0, 16),
         // Weak.
-        version("GLIBC_9.99", 2, 16),
+        version("GLIBC_ABI_DT_RELR", 2, 16),
         version("GLIBC_2.2.5", 0, 0),
         words(&[halves(1, 1), string("libm.so.6", gap), 16, 32]),
         version("GLIBC_2.2.5", 2, 0),

@@ -192,8 +192,10 @@ fn contents(file: &[u8]) -> Result<Option<Contents>, Skip> {
     let comparisons = needed.clone().count();
     let needed: Vec<Vec<u8>> = needed.filter_map(string).collect();
     let (mut all, mut looked_at) = (Vec::new(), 0);
-    // DT_RELR: a version that no table has.
-    if last(36).is_some() {
+    // DT_RELR: a version that no table need have.
+    let has_relr = last(36).is_some();
+    let mut says_relr = false;
+    if has_relr {
         all.push((b"libc.so.6".to_vec(), b"GLIBC_ABI_DT_RELR".to_vec(), false, true));
     }
     for need in needs.0 {
@@ -202,6 +204,7 @@ fn contents(file: &[u8]) -> Result<Option<Contents>, Skip> {
         if looked_at > LOOKED_AT {
             return Ok(None);
         }
+        says_relr |= version == b"GLIBC_ABI_DT_RELR";
         let is_brought = needed.contains(&soname);
         // Nothing can come of it.
         if !(need.weak && is_brought) {
@@ -209,13 +212,17 @@ fn contents(file: &[u8]) -> Result<Option<Contents>, Skip> {
         }
     }
     let definitions = definitions.0.iter().map(|definition| named(definition.version, definition.hash));
+    let definitions = definitions.collect::<Result<_, _>>()?;
+    if has_relr && need_table.is_some() && !says_relr && needed.contains(&b"libc.so.6".to_vec()) {
+        return Err(Skip::Relr);
+    }
     let search = search.and_then(string).unwrap_or_default();
     let elements = search.split(|byte| *byte == b':').filter(|element| !element.is_empty());
     // PT_GNU_STACK, PF_X.
     let stack = segments.iter().find(|segment| segment.kind == 0x6474_e551).map(|segment| segment.flags & 1 != 0);
     Ok(Some(Contents {
         needs: all,
-        definitions: definitions.collect::<Result<_, _>>()?,
+        definitions,
         needed,
         search: elements.map(<[u8]>::to_vec).collect(),
         versioning: match (definition_table, symbols) {

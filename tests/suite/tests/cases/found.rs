@@ -24,6 +24,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("found/nodeflib", nodeflib),
         Case::new("found/missing-distribution-path", missing_distribution_path),
         Case::new("found/missing-path-of-own-library", missing_path_of_own_library),
+        Case::new("found/missing-path-of-loaded-library", missing_path_of_loaded_library),
+        Case::new("found/stack-of-four-bytes", stack_of_four_bytes).system("i686-linux"),
         Case::new("found/other-missing-path", other_missing_path),
         Case::new("found/relative-path", relative_path),
         Case::new("found/undeclared", undeclared),
@@ -188,6 +190,54 @@ fn missing_path_of_own_library(bed: &Bed) -> Result<()> {
     let run = bed.run(main).arg(name).declare([bed.path("declared")]);
     run.plain()?.misses(name)?;
     run.audited()?.prints([line("own", &own)])?;
+    Ok(())
+}
+
+/// A distribution's path that does not exist, of a library that is loaded: by its name ld.so would take that one.
+fn missing_path_of_loaded_library(bed: &Bed) -> Result<()> {
+    let own = bed.library("elsewhere/libfound.so").says("own").build()?;
+    bed.library("declared/libfound.so").says("declared").build()?;
+    let main = bed.program("main").build()?;
+    let missing = "/usr/lib/x86_64-linux-gnu/libfound.so";
+    let run = bed.run(&main).declare([bed.path("declared")]);
+    let twice = run.clone().arg(&own).arg("libfound.so");
+    twice.plain()?.prints([line("own", &own), line("own", &own)])?;
+    let path = run.arg(&own).arg(missing);
+    path.plain()?.misses(missing)?;
+    path.audited()?.prints([line("own", &own), line("own", &own)])?;
+    Ok(())
+}
+
+/// Old compilers' programs keep their stack aligned to four bytes, wherever it is then.
+fn stack_of_four_bytes(bed: &Bed) -> Result<()> {
+    const OPENS: &str = r#"
+        #include <alloca.h>
+        #include <dlfcn.h>
+        #include <stdio.h>
+        static int opens(int more, const char *name) {
+            volatile char *room = alloca(4 + 4 * more);
+            *room = 0;
+            register int stack asm("esp");
+            int offset = stack & 15;
+            void *handle = dlopen(name, RTLD_NOW);
+            if (!handle || dlclose(handle))
+                return puts(dlerror()), -1;
+            return 1 << offset / 4;
+        }
+        int main(int argc, char **argv) {
+            int tried = 0;
+            for (int more = 0; more < 8; more++)
+                tried |= opens(more, argv[1]);
+            return !(printf("%x\n", tried) > 0);
+        }"#;
+    bed.library("declared/libfound.so").says("declared").build()?;
+    let main = bed.program("main").source(OPENS).flag("-mpreferred-stack-boundary=2").build()?;
+    let run = bed.run(&main).arg("libfound.so").declare([bed.path("declared")]);
+    let own =
+        bed.program("own").source(OPENS).flag("-mpreferred-stack-boundary=2").runpath("$ORIGIN/declared").build()?;
+    // At each of the four places.
+    bed.run(&own).arg("libfound.so").plain()?.prints(["f"])?;
+    run.audited()?.prints(["f"])?;
     Ok(())
 }
 

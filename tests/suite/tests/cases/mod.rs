@@ -6,6 +6,7 @@ use anyhow::Result;
 use suite::bed::Bed;
 use suite::manifest::{Channel, Manifest, View};
 
+mod auditors;
 mod both_classes;
 mod brings;
 mod candidates;
@@ -212,6 +213,7 @@ pub fn all() -> Vec<Case> {
         wrapper::cases(),
         explain::cases(),
         inherit::cases(),
+        auditors::cases(),
         both_classes::cases(),
         static_tls::cases(),
         programs::cases(),

@@ -28,6 +28,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("kept/absolute-path", absolute_path),
         Case::new("kept/explicit-loader", explicit_loader),
         Case::new("kept/broken-file-in-runpath", broken_file_in_runpath),
+        Case::new("kept/behind-what-is-no-directory", behind_no_directory).since((2, 39)),
+        Case::new("kept/behind-what-does-not-answer", behind_dead_server).not_emulated().tool("strace"),
+        Case::new("kept/leased", leased).not_emulated(),
         Case::new("kept/program-that-moves-away", |bed| program_that_moves_away(bed, None)),
         Case::new("kept/program-that-moves-away-from-path", |bed| program_that_moves_away(bed, Some("$ORIGIN/own"))),
         Case::new("fallback/runpath-is-not-inherited", runpath_is_not_inherited),
@@ -59,6 +62,87 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::new(format!("kept/rpath-{name}"), move |bed| own_path(bed, path, true)));
     }
     cases
+}
+
+/// From 2.39 on ld.so passes over a relative directory that is a file.
+fn behind_no_directory(bed: &Bed) -> Result<()> {
+    let own = bed.library("own/libtwin.so").says("own").build()?;
+    bed.library("declared/libtwin.so").says("declared").build()?;
+    bed.file("no-directory", "")?;
+    let main = bed.program("main").build()?;
+    let path = format!("no-directory:{}", bed.path("own").display());
+    let run = bed.run(main).arg("libtwin.so").declare([bed.path("declared")]).env("LD_LIBRARY_PATH", path);
+    let run = run.working_directory(bed.root());
+    run.plain()?.prints([line("own", &own)])?;
+    run.audited()?.prints([line("own", &own)])?;
+    Ok(())
+}
+
+/// A directory whose server is gone: neither files nor the directory itself can be asked for, and ld.so passes over it.
+fn behind_dead_server(bed: &Bed) -> Result<()> {
+    let own = bed.library("own/libtwin.so").says("own").build()?;
+    bed.library("declared/libtwin.so").says("declared").build()?;
+    let dead = bed.dir("dead")?;
+    let main = bed.program("main").build()?;
+    let path = [&dead, &bed.path("own")].map(|directory| directory.display().to_string()).join(":");
+    let run = bed.run(main).arg("libtwin.so").declare([bed.path("declared")]).env("LD_LIBRARY_PATH", path);
+    // ld.so asks for the directory without the closing slash.
+    let paths = [dead.join("libtwin.so"), dead.join(""), dead];
+    for run in [run.clone(), run.with_auditor()] {
+        // strace may have something to say, too.
+        let outcome = run.refused(&paths, "ENOTCONN")?;
+        ensure!(outcome.stdout == line("own", &own) + "\n", "{outcome}");
+    }
+    Ok(())
+}
+
+/// Somebody has a lease to write the program's own library (fcntl(2)): ld.so waits until it is given back.
+fn leased(bed: &Bed) -> Result<()> {
+    const LEASES: &str = r#"
+        #define _GNU_SOURCE
+        #include <fcntl.h>
+        #include <poll.h>
+        #include <signal.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static int file;
+        static void give_back(int number) { fcntl(file, F_SETLEASE, F_UNLCK); }
+        int main(int argc, char **argv) {
+            int ready[2];
+            if (pipe2(ready, O_CLOEXEC))
+                return 101;
+            pid_t child = fork();
+            if (!child) {
+                file = open(argv[1], O_RDWR);
+                signal(SIGIO, give_back);
+                if (file < 0 || fcntl(file, F_SETLEASE, F_WRLCK) || write(ready[1], "", 1) != 1)
+                    _exit(102);
+                alarm(20);
+                for (;;)
+                    pause();
+            }
+            char byte;
+            close(ready[1]);
+            if (read(ready[0], &byte, 1) != 1)
+                return 103;
+            pid_t other = fork();
+            if (!other) {
+                execv(argv[2], argv + 2);
+                _exit(104);
+            }
+            int status;
+            waitpid(other, &status, 0);
+            kill(child, SIGKILL);
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 105;
+        }"#;
+    let own = bed.library("own/libtwin.so").says("own").build()?;
+    bed.library("declared/libtwin.so").says("declared").build()?;
+    let leases = bed.program("leases").source(LEASES).build()?;
+    let main = bed.program("main").runpath("$ORIGIN/own").build()?;
+    let run = bed.run(leases).arg(&own).arg(main).arg("libtwin.so").declare([bed.path("declared")]);
+    run.plain()?.prints([line("own", &own)])?;
+    run.audited()?.prints([line("own", &own)])?;
+    Ok(())
 }
 
 /// `$ORIGIN` of a program is where it was started, though it renames its own file, as programs do that replace themselves by a newer

@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("versions/of-another-member", of_another_member),
         Case::new("versions/packed-relocations", packed_relocations),
         // Debian's linker does not pack them on aarch64.
+        Case::new("versions/packed-relocations-unsaid", packed_relocations_unsaid).since((2, 36)),
         Case::new("versions/packed-relocations-untold", packed_relocations_untold)
             .channel(|channel| channel.system != "aarch64-linux"),
         Case::new("versions/executable-stack", executable_stack),
@@ -227,6 +228,36 @@ fn packed_relocations_untold(bed: &Bed) -> Result<()> {
         run(&["first", "second"]).audited()?.prints([line("second", &good)])?;
         run(&["first"]).audited()?.fails_with(&format!("{} (needs GLIBC_ABI_DT_RELR, ", packed.display()))?;
     }
+    Ok(())
+}
+
+/// Other linkers pack them in what needs versions of glibc, and do not say so: ld.so refuses that.
+fn packed_relocations_unsaid(bed: &Bed) -> Result<()> {
+    const HASH: u32 = 0xfd_0e42;
+    let stub = bed.library("stubs/libc.so.6").defines(&["GLIBC_2.17"]).build()?;
+    let source = "const char *volatile text = \"first\";\nconst char *who(void) { return text; }\n";
+    let packed = bed.library("first/libfound.so").source(source).uses(&["GLIBC_2.17"]).defines(&["X_1"]).needs(&stub);
+    let packed = packed.flag("-Wl,-z,pack-relative-relocs").build()?;
+    ensure!(Dynamic::read(&packed)?.relr, "nothing is packed");
+    // The other version is needed once more, in the place of this one.
+    let mut file = Damage::read(&packed)?;
+    let first = file.first_need();
+    let second = first + file.number(first + field::VNA_NEXT) as usize;
+    let (said, other) = if file.number(first) == HASH { (first, second) } else { (second, first) };
+    ensure!(file.number(said) == HASH, "it does not say so");
+    for part in [0, field::VNA_NAME] {
+        file.set(said + part, file.number(other + part));
+    }
+    file.write(&packed)?;
+    let good = bed.library("second/libfound.so").says("second").build()?;
+    let main = bed.program("main").build()?;
+    let refused = bed.run(&main).arg(&packed).plain()?;
+    refused.fails_with("DT_RELR without GLIBC_ABI_DT_RELR dependency")?;
+    let run = bed.run(&main).arg("libfound.so").declare([bed.path("first"), bed.path("second")]);
+    run.plain()?.misses("libfound.so")?;
+    run.audited()?.prints([line("second", &good)])?;
+    let alone = bed.run(&main).arg("libfound.so").declare([bed.path("first")]).audited()?;
+    alone.fails_with(&format!("{} (has DT_RELR without GLIBC_ABI_DT_RELR; ", packed.display()))?;
     Ok(())
 }
 
