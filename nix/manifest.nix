@@ -24,6 +24,7 @@ let
         interpreter = pkgs.stdenv.cc.bintools.dynamicLinker;
         glibc_lib = dirOf pkgs.stdenv.cc.bintools.dynamicLinker;
         cc = "${pkgs.stdenv.cc}/bin/cc";
+        suffix_salt = pkgs.stdenv.cc.suffixSalt;
         python = "${pkgs.python3}/bin/python3";
         programs = {
           bash = "${pkgs.bash}";

@@ -11,10 +11,13 @@
 let
   inherit (pkgs) glibc gcc-unwrapped;
   dynamicLinker = "${glibc.out}/lib/${lock.interpreter}";
+  suffixSalt =
+    builtins.replaceStrings [ "-linux" ] [ "_unknown_linux_gnu" ]
+      pkgs.stdenv.hostPlatform.system;
 in
 pkgs.runCommandLocal "cc-${lock.channel}"
   {
-    inherit dynamicLinker;
+    inherit dynamicLinker suffixSalt;
     inherit (lock) triplet compiler;
     libc = glibc.out;
     dev = glibc.dev;
@@ -22,6 +25,7 @@ pkgs.runCommandLocal "cc-${lock.channel}"
     script = builtins.readFile ./cc.sh;
     PATH = "/usr/bin";
     passthru = {
+      inherit suffixSalt;
       cc = gcc-unwrapped;
       libc = glibc;
       bintools = { inherit dynamicLinker; };
@@ -30,7 +34,7 @@ pkgs.runCommandLocal "cc-${lock.channel}"
   ''
     mkdir -p $out/bin
     headers=$($compiler -print-file-name=include)
-    for name in headers compiler triplet dynamicLinker libc dev libgcc out; do
+    for name in headers compiler triplet dynamicLinker libc dev libgcc suffixSalt out; do
       script=''${script//@$name@/''${!name}}
     done
     printf %s "$script" >$out/bin/cc

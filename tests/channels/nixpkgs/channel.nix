@@ -37,6 +37,7 @@ pkgs.writeText "channel-${lock.channel}.json" (
     interpreter = pkgs.stdenv.cc.bintools.dynamicLinker;
     glibc_lib = "${pkgs.glibc.out}/lib";
     cc = "${pkgs.stdenv.cc}/bin/cc";
+    suffix_salt = pkgs.stdenv.cc.suffixSalt;
     python = "${pkgs.python3}/bin/python3";
     programs = {
       bash = "${pkgs.bash}";

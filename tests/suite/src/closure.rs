@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn libraries_modules_and_the_glibc_are_told_apart() {
         let channel = r#"{"name": "", "glibc": "2.36", "system": "", "interpreter": "/glibc/lib/ld.so", "glibc_lib": "/glibc/lib",
-            "cc": "", "python": "", "default_directories": ["/lib/triplet"], "cache": ""}"#;
+            "cc": "", "suffix_salt": "", "python": "", "default_directories": ["/lib/triplet"], "cache": ""}"#;
         let opened = |file: &str| format!("openat(AT_FDCWD, \"{file}\", O_RDONLY|O_CLOEXEC) = 3");
         let files =
             ["/b/lib/libb.so.1", "/glibc/lib/libc.so.6", "/a/lib/liba.so", "/modules/_ssl.so", "/b/lib/libb.so.1"];

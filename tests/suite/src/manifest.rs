@@ -57,6 +57,8 @@ pub struct Channel {
     pub glibc_lib: PathBuf,
     /// A C compiler whose programs use this glibc and this interpreter.
     pub cc: PathBuf,
+    /// How the names of the environment variables end that are for this compiler: nixpkgs' `stdenv.cc.suffixSalt`.
+    pub suffix_salt: String,
     /// A python3 that was built for this glibc.
     pub python: PathBuf,
     /// Library outputs by name; what one declares of them is their `lib`.

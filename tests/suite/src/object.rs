@@ -152,7 +152,7 @@ impl<'b> Object<'b> {
     fn key(&self) -> Result<u64> {
         let mut hasher = DefaultHasher::new();
         (&self.channel.cc, fs::canonicalize(&self.channel.cc)?, &self.source, &self.versions).hash(&mut hasher);
-        self.arguments().hash(&mut hasher);
+        (self.arguments(), self.runpath_variable()).hash(&mut hasher);
         for library in &self.needs {
             fs::read(library).with_context(|| format!("cannot read {}", library.display()))?.hash(&mut hasher);
         }
@@ -166,6 +166,10 @@ impl<'b> Object<'b> {
             // Nothing of libc: a library that needs it would be searched for by the very rules that are on trial.
             arguments.extend(["-shared", "-fPIC", "-nostdlib", "-fno-stack-protector"].map(String::from));
             arguments.extend(self.soname.iter().map(|soname| format!("-Wl,-soname,{soname}")));
+        } else {
+            // A Nix compiler adds the directory of each library that gcc names, needed or not. Beside libgcc_s.so.1 there is
+            // libstdc++.so.6, which a program is to find by declaration alone.
+            arguments.push("-static-libgcc".into());
         }
         match &self.search {
             Search::None => arguments.push("-Wl,--enable-new-dtags".into()),
@@ -176,6 +180,12 @@ impl<'b> Object<'b> {
         }
         arguments.extend(self.flags.iter().cloned());
         arguments
+    }
+
+    /// What has a Nix compiler add no RUNPATH to a library. By its plain name the variable would be read only where the
+    /// compiler is an input of a build.
+    fn runpath_variable(&self) -> Option<String> {
+        self.library.then(|| format!("NIX_DONT_SET_RPATH_{}", self.channel.suffix_salt))
     }
 
     fn compile(&self, kept: &Path) -> Result<()> {
@@ -194,13 +204,11 @@ impl<'b> Object<'b> {
             fs::write(&script, &self.versions)?;
             cc.arg(format!("-Wl,--version-script={}", script.path().display()));
         }
-        if self.library {
-            // A Nix compiler adds a RUNPATH to what it links, unless it is told not to.
-            cc.env("NIX_DONT_SET_RPATH", "1");
-        } else {
+        match self.runpath_variable() {
+            Some(variable) => cc.env(variable, "1"),
             // Libraries of their own before glibc 2.34.
-            cc.args(["-Wl,--as-needed", "-ldl", "-lpthread"]);
-        }
+            None => cc.args(["-Wl,--as-needed", "-ldl", "-lpthread"]),
+        };
         for variable in ["LD_AUDIT", "REPLIT_LD_LIBRARY_PATH"] {
             ensure!(env::var_os(variable).is_none(), "{variable} is set: the trials would be on themselves");
         }
