@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
 use suite::damage::{Damage, field};
 use suite::dynamic::Dynamic;
+use suite::manifest::Channel;
 use suite::object::Object;
 
 use super::{Case, line};
@@ -52,9 +53,11 @@ pub fn cases() -> Vec<Case> {
         let case = Case::new(format!("versions/private/{member}"), move |bed| unmet(bed, member, "GLIBC_PRIVATE"));
         cases.push(if member == "libc.so.6" { case } else { case.glibc_of_the_machine() });
     }
-    for soname in ["libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libgfortran.so.5"] {
-        let case = Case::new(format!("versions/defines-most/{soname}"), move |bed| defines_most(bed, soname));
-        cases.push(case.store_only());
+    for soname in [STDCXX, LIBGCC, "libgomp.so.1", "libgfortran.so.5"] {
+        let case =
+            Case::new(format!("versions/defines-most/{soname}"), move |bed| defines_most(bed, soname)).store_only();
+        // nixpkgs' ld.so looks by default where its own is: in the glibc, or beside it since that has it no more.
+        cases.push(if soname == LIBGCC { case.channel(|channel| !is_by_default(channel, LIBGCC)) } else { case });
     }
     cases
 }
@@ -450,6 +453,12 @@ fn old_before_unversioned(bed: &Bed) -> Result<()> {
     serves_plugin(bed, "second")
 }
 
+/// Whether ld.so finds it without any RUNPATH. Of the default directories outside of the store nothing is to be seen in these cases.
+fn is_by_default(channel: &Channel, soname: &str) -> bool {
+    let mut directories = channel.default_directories.iter().filter(|directory| directory.starts_with("/nix/store"));
+    directories.any(|directory| directory.join(soname).exists())
+}
+
 /// The first wheel would be served by either of the compiler's runtime libraries, the second only by the newer one.
 fn defines_most(bed: &Bed, soname: &str) -> Result<()> {
     defining(bed, &format!("first/{soname}"), "first", &["X_1"])?;
@@ -469,6 +478,8 @@ fn defines_most(bed: &Bed, soname: &str) -> Result<()> {
 }
 
 pub const STDCXX: &str = "libstdc++.so.6";
+
+const LIBGCC: &str = "libgcc_s.so.1";
 
 /// libstdc++ of every channel, this one's last: the directories, and the newest version of each.
 pub fn libstdcxx(bed: &Bed) -> Result<Vec<(PathBuf, String)>> {
