@@ -45,9 +45,13 @@ pkgs.runCommandLocal "check-environment" { } ''
   # A shell with what is printed can do without it.
   test "$(eval "$(${environment}/bin/replit-env --print-env)"; python ${program})" = libgreeting.so.1
 
-  # Shells and man find what comes along.
-  for file in bash-completion/completions zsh/site-functions fish/vendor_completions.d fish/vendor_conf.d man/man1 man/man7; do
-    test -s ${environment}/share/$file/*replit-env* || test -s ${environment}/share/$file/rtld_loader.7
+  # Shells and man find what comes along. No patterns: one that nothing matches would be no word at all, and nothing tested.
+  for file in \
+    bash-completion/completions/replit-env zsh/site-functions/_replit-env \
+    fish/vendor_completions.d/replit-env.fish fish/vendor_conf.d/replit-env.fish \
+    man/man1/replit-env.1 man/man7/rtld_loader.7
+  do
+    test -s "${environment}/share/$file"
   done
 
   # What answers is in the environment's closure.

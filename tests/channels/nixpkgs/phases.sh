@@ -1,5 +1,7 @@
 # The phases of a build, as far as this project's packages define them.
 set -eo pipefail
+# As nixpkgs' stdenv has it: a pattern that nothing matches is no word at all.
+shopt -s nullglob
 export HOME=/homeless-shelter LC_ALL=C
 
 # Of the hooks beside the phases, packages here define none or few.
