@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
+use suite::manifest::View;
 use suite::process;
 use suite::run::Run;
 
@@ -21,6 +22,8 @@ const X86_64: &str = "x86_64-linux";
 const RENAMES: &str = include_str!("../../fixtures/renames.c");
 
 pub fn cases() -> Vec<Case> {
+    // Where Nix builds there is no root, who may look into everything.
+    const ROOTS: &[View] = &[View::Nix, View::Distribution];
     vec![
         Case::new("index/live-directory", directory).tool("strace"),
         Case::new("index/live-directory-hwcaps", |bed| processors(bed, "glibc-hwcaps/x86-64-v2"))
@@ -30,11 +33,12 @@ pub fn cases() -> Vec<Case> {
         Case::new("index/live-directory-no-library", no_library),
         Case::new("index/live-directory-changes", changes),
         Case::new("index/live-directories", several),
-        Case::new("index/unlistable-directory", |bed| unlistable(bed, "")),
+        Case::new("index/unlistable-directory", |bed| unlistable(bed, "")).views(ROOTS),
         Case::new("index/unlistable-hwcaps", |bed| unlistable(bed, "glibc-hwcaps/x86-64-v2"))
+            .views(ROOTS)
             .system(X86_64)
             .since((2, 33)),
-        Case::new("index/unreachable-directory", unreachable),
+        Case::new("index/unreachable-directory", unreachable).views(ROOTS),
     ]
 }
 
