@@ -10,10 +10,12 @@ use std::vec;
 fn no_library_holds_up() {
     const MANY: usize = 4000;
     let leaked = |text: String| -> &'static str { text.leak() };
-    for (what, soname, runpath) in [
-        ("long sonames", leaked("x".repeat(240)), "/elsewhere"),
-        ("a long search path", "liby.so", leaked(":".repeat(200_000) + "/elsewhere")),
-        ("a long element", "liby.so", leaked("/".repeat(200_000))),
+    // With how many paths are tried: as many as are allowed at the most, and none for a name or a directory that is none.
+    for (what, soname, runpath, expected) in [
+        ("sonames", leaked("x".repeat(47)), "/elsewhere", PATHS),
+        ("long sonames", leaked("x".repeat(240)), "/elsewhere", 0),
+        ("a long search path", "liby.so", leaked(":".repeat(200_000) + "/elsewhere"), 42),
+        ("a long element", "liby.so", leaked("/".repeat(200_000)), 0),
     ] {
         let libc = Object { path: "/own/libc.so.6", ..Object::default() };
         let objects = MadeUpObjects(vec![Object::default(), libc]);
@@ -26,5 +28,7 @@ fn no_library_holds_up() {
         assert_eq!(judge(&mut search, &mut directory, candidate), Ok(Ok(())));
         let taken = before.elapsed();
         assert!(taken.as_secs() < 5, "{what}: {taken:?}");
+        // The first is the candidate itself.
+        assert_eq!(files.asked.len() - 1, expected, "{what}");
     }
 }

@@ -208,12 +208,14 @@ fn read_whole(file: &OwnedFd) -> Option<CacheCopy> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::libraries::tests::Scratch;
     use std::ffi::CString;
     use std::string::ToString;
 
     #[test]
     fn a_cache_that_is_replaced_is_read_again() {
-        let path = std::env::temp_dir().join(std::format!("rtld-loader-cache-{}", std::process::id()));
+        let scratch = Scratch::new("cache");
+        let path = scratch.0.join("ld.so.cache");
         let c_path = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
         let mut files = LiveFiles::new();
         assert_eq!(files.cache(&c_path), Ok(b"".as_slice()), "there is none yet");

@@ -165,10 +165,29 @@ impl ReadAt for Descriptor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt;
+
+    /// A directory of a test's own, which goes with it.
+    pub struct Scratch(pub std::path::PathBuf);
+
+    impl Scratch {
+        pub fn new(name: &str) -> Self {
+            let name = std::format!("rtld-loader-{name}-{}", std::process::id());
+            let directory = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&directory).unwrap();
+            Self(directory)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            // A test that fails has said why.
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
 
     /// A library that every machine with a glibc has: this test's own.
     fn libc() -> std::path::PathBuf {
@@ -181,9 +200,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_replaced_is_read_again() {
-        let directory = std::env::temp_dir().join(std::format!("rtld-loader-libraries-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let file = directory.join("libx.so");
+        let scratch = Scratch::new("libraries");
+        let file = scratch.0.join("libx.so");
         let path = CString::new(file.as_os_str().as_bytes()).unwrap();
         let mut libraries = Libraries::new();
         assert_eq!(libraries.examine(&path), Ok(Err(Skip::Missing)));
@@ -198,7 +216,6 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(libraries.examine(&path), Ok(Err(Skip::NotElf)));
         }
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]
