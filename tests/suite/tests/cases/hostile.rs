@@ -11,6 +11,7 @@ use suite::process;
 use suite::run::Run;
 
 use super::Case;
+use super::logging::{FILE, LEVEL, read};
 use super::versions::{NEVER, needing};
 
 /// What the auditor's memory comes to, in KiB.
@@ -76,10 +77,18 @@ fn swaps(bed: &Bed) -> Result<()> {
     let unfit = needing(bed, "unfit/libfound.so", "unfit", "libc.so.6", NEVER)?;
     let main = bed.program("main").source(include_str!("../../fixtures/swaps.c")).build()?;
     let changing = bed.dir("changing")?;
-    let run = bed.run(main).arg("libfound.so").arg(unfit).arg(changing.join("libfound.so"));
+    let candidate = changing.join("libfound.so");
+    let run = bed.run(main).arg("libfound.so").arg(unfit).arg(&candidate);
     let run = run.declare([changing, bed.path("good")]);
-    run.plain()?.prints(["3000 0"])?;
-    run.audited()?.prints(["0 0"])?;
+    run.plain()?.prints(["never 0"])?;
+    run.audited()?.prints(["always 0"])?;
+    // It was looked at, and as more than one thing: whole it needs a version, and there were others.
+    let log = bed.path("log");
+    run.env(LEVEL, "3").env(FILE, &log).audited()?.prints(["always 0"])?;
+    let (log, considered) = (read(&log)?, format!("  {}: ", candidate.display()));
+    let seen: BTreeSet<&str> = log.lines().filter_map(|line| line.strip_prefix(&considered)).collect();
+    ensure!(seen.len() > 1 && seen.iter().any(|reason| reason.contains(NEVER)), "{seen:?}");
+    ensure!(!seen.contains("it fits"), "{seen:?}");
     Ok(())
 }
 
