@@ -1,8 +1,9 @@
 //! `rtld_loader.so` as a file: what a library must be that enters every process.
 
-use std::fs;
+use std::path::Path;
+use std::{env, fs};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use suite::dynamic::Dynamic;
 use suite::manifest::Manifest;
 
@@ -64,7 +65,10 @@ fn is_small(manifest: &Manifest) -> Result<()> {
 /// It is the same wherever it is built: no path of the place is in it.
 fn names_no_machine(manifest: &Manifest) -> Result<()> {
     let bytes = fs::read(&manifest.auditor)?;
-    for path in ["/.cargo/", "/rustc/", "/home/", "/build/", env!("CARGO_MANIFEST_DIR")] {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the suite is two directories deep")?;
+    let crates = env::var("CARGO_HOME").ok().filter(|path| path.len() > 1);
+    let places = ["/.cargo/", "/rustc/", "/home/", "/root/", "/build/", tree.to_str().context("its path is no text")?];
+    for path in places.into_iter().chain(crates.as_deref()) {
         ensure!(!bytes.windows(path.len()).any(|window| window == path.as_bytes()), "{path} is in it");
     }
     Ok(())
