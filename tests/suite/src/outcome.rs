@@ -58,6 +58,20 @@ impl Outcome {
         Ok(self)
     }
 
+    /// Whether a signal ended it. bubblewrap says so of what it ran as a shell would.
+    pub fn is_killed(&self) -> bool {
+        self.killed_by().is_some()
+    }
+
+    /// The signal that ended it.
+    pub fn killed_by(&self) -> Option<u32> {
+        let number = |what| {
+            let number = self.status.strip_prefix(what)?.split(' ').next()?;
+            number.parse::<u32>().ok()
+        };
+        number("signal: ").or_else(|| number("exit code: ")?.checked_sub(128))
+    }
+
     /// What it said, with another word in the place of one.
     pub fn replace(&self, from: &str, to: &str) -> Outcome {
         Outcome {
@@ -80,5 +94,25 @@ impl Outcome {
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{}: {}\nstdout:\n{}stderr:\n{}", self.what, self.status, self.stdout, self.stderr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_seen_through_bubblewrap() {
+        for (status, signal) in [
+            ("exit code: 0", None),
+            ("exit code: 127", None),
+            ("exit code: 139", Some(11)),
+            ("signal: 11", Some(11)),
+            ("signal: 6 (SIGABRT)", Some(6)),
+        ] {
+            let (what, status) = (String::new(), status.to_owned());
+            let outcome = Outcome { what, stdout: String::new(), stderr: String::new(), success: false, status };
+            assert_eq!((outcome.killed_by(), outcome.is_killed()), (signal, signal.is_some()), "{outcome}");
+        }
     }
 }
