@@ -139,6 +139,14 @@ impl Case {
         self
     }
 
+    /// A case of a channel with older ones beside it.
+    fn beside_older_channels(mut self) -> Case {
+        self.applies.push(Box::new(|manifest, channel, _| {
+            manifest.channels.iter().any(|other| other.version() < channel.version())
+        }));
+        self
+    }
+
     /// A case of what a channel has that not every one has.
     fn channel(mut self, has: fn(&Channel) -> bool) -> Case {
         self.applies.push(Box::new(move |_, channel, _| has(channel)));
