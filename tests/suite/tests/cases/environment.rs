@@ -197,6 +197,21 @@ fn odd_entries(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+const IT: &str = "everybody can write to it";
+const DIRECTORY: &str = "everybody can write to its directory";
+
+/// A log says that an entry is ignored, and why; or there is none, or it says nothing of the entry.
+fn is_warned(log: &Path, entry: &Path, reason: Option<&str>) -> Result<()> {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let entry = format!("ignored \"{}\": ", entry.display());
+    let is_said = match reason {
+        Some(reason) => log.contains(&format!("{entry}{reason}\n")),
+        None => !log.contains(&entry),
+    };
+    ensure!(is_said, "{entry}{reason:?}:\n{log}");
+    Ok(())
+}
+
 /// Nothing comes from where everybody could put it.
 fn writable_entries(bed: &Bed) -> Result<()> {
     let planted = bed.library("planted/libfound.so").says("planted").build()?;
@@ -206,8 +221,6 @@ fn writable_entries(bed: &Bed) -> Result<()> {
     run.plain()?.misses("libfound.so")?;
     let directory = bed.path("planted");
     // What others may not write to is as good as any; a sticky bit keeps nobody from putting something new there.
-    const IT: &str = "everybody can write to it";
-    const DIRECTORY: &str = "everybody can write to its directory";
     for (entry, changed, mode, reason) in [
         (&directory, &directory, 0o775, None),
         (&directory, &directory, 0o777, Some(IT)),
@@ -221,10 +234,7 @@ fn writable_entries(bed: &Bed) -> Result<()> {
         fs::set_permissions(changed, fs::Permissions::from_mode(mode))?;
         let found = if reason.is_some() { line("declared", &library) } else { line("planted", &planted) };
         run.clone().declare([entry, &bed.path("declared")]).audited()?.prints([found])?;
-        let complaint = format!("ignored \"{}\": {}", entry.display(), reason.unwrap_or_default());
-        let is_ignored = reason.is_some();
-        let log = fs::read_to_string(bed.path("log")).unwrap_or_default();
-        ensure!(log.contains(&complaint) == is_ignored, "{mode:o}: {log}");
+        is_warned(&bed.path("log"), entry, reason)?;
         let _ = fs::remove_file(bed.path("log"));
     }
     Ok(())
@@ -239,15 +249,21 @@ fn writable_unreadable_entry(bed: &Bed) -> Result<()> {
     let run = run.declare([bed.path("planted")]).env("LD_AUDIT", "");
     let plain = run.plain()?;
     plain.misses("libfound.so")?;
-    let run = run.env("LD_AUDIT", &auditor);
+    // A log of its own for each, where anybody may make one.
+    let logs = bed.dir("logs")?;
+    fs::set_permissions(&logs, fs::Permissions::from_mode(0o1777))?;
+    let run = run.env("LD_AUDIT", &auditor).env("REPLIT_RTLD_LOG_LEVEL", "warn");
     for (mode, is_ignored) in [(0o711, false), (0o733, true), (0o1733, true)] {
         fs::set_permissions(bed.path("planted"), fs::Permissions::from_mode(mode))?;
+        let log = logs.join(format!("{mode:o}"));
+        let run = run.clone().env("REPLIT_RTLD_LOG_FILE", &log);
         let audited = run.plain()?;
         if is_ignored {
             audited.equals(&plain)?;
         } else {
             audited.prints([line("planted", &planted)])?;
         }
+        is_warned(&log, &bed.path("planted"), is_ignored.then_some(IT))?;
     }
     Ok(())
 }
@@ -270,17 +286,23 @@ fn writable_unlisted_entries(bed: &Bed) -> Result<()> {
         ensure!(plain.runs()?.stdout.contains("libfound.so: libfound.so: cannot open"), "{plain}");
     }
     let (directory, many, declared) = (bed.path("planted"), bed.path("many"), bed.path("declared"));
-    for (entry, changed, mode, expected) in [
-        (&directory, &directory, 0o755, "planted"),
-        (&directory, &directory, 0o1777, "declared"),
-        (&planted, &directory, 0o755, "planted"),
-        (&planted, &directory, 0o1777, "declared"),
-        (&planted, &planted, 0o666, "declared"),
+    for (entry, changed, mode, is_ignored) in [
+        (&directory, &directory, 0o755, false),
+        (&directory, &directory, 0o1777, true),
+        (&planted, &directory, 0o755, false),
+        (&planted, &directory, 0o1777, true),
+        (&planted, &planted, 0o666, true),
     ] {
+        let expected = if is_ignored { "declared" } else { "planted" };
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
         fs::set_permissions(changed, fs::Permissions::from_mode(mode))?;
         for run in [none.clone().declare([entry, &declared]), no_more.clone().declare([&many, entry, &declared])] {
-            let audited = run.audited()?;
+            let log = bed.path("log");
+            let _ = fs::remove_file(&log);
+            let audited = run.env("REPLIT_RTLD_LOG_LEVEL", "debug").env("REPLIT_RTLD_LOG_FILE", &log).audited()?;
+            let skipped = format!("  {}: everybody can write to it, or to its directory\n", planted.display());
+            let log = fs::read_to_string(log)?;
+            ensure!(log.contains(&skipped) == is_ignored, "{mode:o} {}: {log}", entry.display());
             let said = audited.runs()?.stdout.lines().rev().find(|line| line.contains(": "));
             ensure!(said == Some(&format!("libfound.so: {expected}")), "{mode:o} {}: {audited}", entry.display());
         }
