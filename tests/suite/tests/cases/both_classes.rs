@@ -7,6 +7,7 @@ use suite::bed::Bed;
 use suite::manifest::{Channel, Sibling, View};
 use suite::run::Run;
 
+use super::logging::{FILE, read};
 use super::wrapper::{generate, shell};
 use super::{Case, line};
 
@@ -113,19 +114,24 @@ fn mixed_directory(bed: &Bed) -> Result<()> {
 
 /// An index of 64-bit objects is of no use to a 32-bit program, and does no harm.
 fn index(bed: &Bed) -> Result<()> {
+    let own = bed.library("own/libown.so").says("own").build()?;
+    let main = bed.program("bin/main").needs(&own).runpath("$ORIGIN/../own").build()?;
     for (nth, channel) in sibling(bed)?.channels.iter().enumerate() {
         let pair = Pair::build(bed, channel)?;
         let arguments = [
             ("--store", bed.root().as_os_str()),
             ("--auditor-32", sibling(bed)?.auditor.as_os_str()),
+            ("--bin", main.parent().context("it is in a directory")?.as_os_str()),
             ("--lib", pair.libraries[0].as_os_str()),
             ("--lib", pair.libraries[1].as_os_str()),
         ];
         let both = generate(bed, &format!("env-{nth}"), &arguments)?;
         pair.start(bed, &both).plain()?.prints(pair.lines())?;
-        // It is one that the 64-bit program reads.
-        let logged = bed.run(&both).args(["--log", "info"]).arg(&pair.programs[0]).arg("libfound.so").plain()?;
-        ensure!(!logged.stderr.contains("index"), "{logged}");
+        // It is one that a 64-bit program of it reads.
+        let log = bed.path(format!("log-{nth}"));
+        bed.run(&both).env(FILE, &log).args(["--log", "debug"]).arg(&main).plain()?.prints(["own"])?;
+        let log = read(&log)?;
+        ensure!(log.contains("answered from the index: libown.so: "), "{log}");
     }
     Ok(())
 }
