@@ -105,7 +105,7 @@ fn for_machine(machine: &Machine) -> Vec<String> {
 }
 
 /// Where cargo leaves what it has built in `target`.
-fn release(machine: &Machine, target: &Path) -> PathBuf {
+pub fn release(machine: &Machine, target: &Path) -> PathBuf {
     let target = if machine.is_host() { target.to_owned() } else { target.join(machine.target) };
     target.join("release")
 }

@@ -35,7 +35,7 @@ enum Part {
     Cargo,
     /// The flake, default.nix, a second project's flake, the templates, and the image.
     Nix,
-    /// Real processes on each channel of other machines whose programs run here.
+    /// What could panic, and real processes on each channel, of other machines whose programs run here.
     Machines,
     /// Real processes on each channel.
     Integration,
@@ -58,6 +58,7 @@ pub fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     }
     if runs(Part::Machines) {
         for machine in MACHINES.iter().filter(|machine| !machine.is_host() && machine.can_run()) {
+            panics::check(sh, machine)?;
             other_machine(sh, machine, arguments)?;
         }
     }
@@ -103,7 +104,7 @@ fn cargo(sh: &Shell) -> Result<()> {
     // The entry points are there only in the build of the shared object.
     let entry = cmd!(sh, "cargo clippy --package rtld_loader --lib --target-dir target/clippy-audit_so {warnings...}");
     step::run("cargo clippy of the shared object", entry.env("RUSTFLAGS", "--cfg audit_so"))?;
-    panics::check(sh)?;
+    panics::check(sh, Machine::host()?)?;
     let suite = step::run("unit tests of the suite", cmd!(sh, "cargo test --package suite --lib"))?;
     let others = step::run("unit tests", cmd!(sh, "cargo test --workspace --exclude suite"))?;
     let passed = count(&suite) + count(&others);
