@@ -96,15 +96,16 @@ pub fn verdict(plains: &[End], audited: &End) -> Verdict {
     }
 }
 
-/// Whether a text has the lines that several others have in common, in their places. If those are of different lengths,
-/// nothing can be said.
+/// Whether a text has the lines that several others have in common, in their places. If those are of different lengths, their
+/// places may be any.
 fn agrees(plains: &[&str], audited: &str) -> bool {
     let plains: Vec<Vec<&str>> = plains.iter().map(|plain| plain.split('\n').collect()).collect();
     let (first, others) = plains.split_first().expect("there is one");
-    if others.iter().any(|other| other.len() != first.len()) {
-        return true;
-    }
     let audited: Vec<&str> = audited.split('\n').collect();
+    if others.iter().any(|other| other.len() != first.len()) {
+        let mut common = first.iter().filter(|line| others.iter().all(|other| other.contains(line)));
+        return common.all(|line| audited.contains(line));
+    }
     let is_common = |at: usize| others.iter().all(|other| other[at] == first[at]);
     audited.len() == first.len() && (0..first.len()).all(|at| !is_common(at) || audited[at] == first[at])
 }
@@ -152,9 +153,10 @@ mod tests {
         let plains = [end("time 1\nb\n"), end("time 2\nb\n")];
         assert_eq!(verdict(&plains, &end("time 3\nb\n")), Verdict::Varies);
         assert!(matches!(verdict(&plains, &end("time 3\nc\n")), Verdict::Differs(_)));
-        let plains = [end("1\n"), end("1\n2\n")];
-        assert_eq!(verdict(&plains, &end("3\n")), Verdict::Varies);
-        let fails = End { status: Some("signal: 11".into()), ..end("3\n") };
+        let plains = [end("0\n1\n"), end("0\n2\n1\n")];
+        assert_eq!(verdict(&plains, &end("3\n1\n0\n")), Verdict::Varies);
+        assert!(matches!(verdict(&plains, &end("3\n0\n")), Verdict::Differs(_)));
+        let fails = End { status: Some("signal: 11".into()), ..end("0\n1\n") };
         assert!(matches!(verdict(&plains, &fails), Verdict::Differs(_)));
     }
 
