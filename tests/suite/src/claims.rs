@@ -2,6 +2,7 @@
 //!
 //! A claim is an item of a list in the section "Claims". It ends with `Held by:` and names in backticks: of a case of the
 //! integration tests (`log/planted`), of all cases of a theme (`damaged/`), or of a unit test (`src/refusal.rs::its_name`).
+//! Other pages name cases, too, in their text.
 
 use anyhow::{Context, Result, ensure};
 
@@ -32,6 +33,21 @@ pub fn read(page: &str) -> Result<Vec<Claim<'_>>> {
     // What stands before the first item is none.
     let items = section.split("\n- ").skip(1).map(|item| item.split("\n\n").next().unwrap_or_default());
     items.map(claim).collect()
+}
+
+/// Where the first part of a name is one of these, it is a path in the tree.
+const DIRECTORIES: [&str; 7] = ["docs", "nix", "src", "target", "templates", "tests", "wrapper"];
+
+/// The cases that a page names in backticks, wherever that is. What stands for any name (`theme/…`, `theme/*`, `theme/NAME`) is all
+/// that begin so.
+pub fn named(page: &str) -> Vec<Test<'_>> {
+    let words = page.split('`').skip(1).step_by(2);
+    let names = words.map(|word| ["…", "*", "NAME"].iter().find_map(|any| word.strip_suffix(any)).unwrap_or(word));
+    let is_name = |name: &&str| {
+        let is_plain = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'/'));
+        is_plain && name.split_once('/').is_some_and(|(theme, _)| !theme.is_empty() && !DIRECTORIES.contains(&theme))
+    };
+    names.filter(is_name).map(Test::Case).collect()
 }
 
 fn claim(item: &str) -> Result<Claim<'_>> {
@@ -92,6 +108,13 @@ mod tests {
             assert!(read(&page(claims)).is_err(), "{claims}");
         }
         assert!(read("# Title\n").is_err());
+    }
+
+    #[test]
+    fn names_of_cases_are_told_from_other_words() {
+        let text =
+            "`a/b` `a b/c`, `c/…` or `d/*`\n```sh\nx/y\n```\n| `e/f/NAME` | `/proc` `src/x` `tests/y/` `A/b` `word`";
+        assert_eq!(named(text), ["a/b", "c/", "d/", "e/f/"].map(Test::Case));
     }
 
     #[test]

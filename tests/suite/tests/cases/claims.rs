@@ -1,4 +1,5 @@
-//! docs/security.md claims nothing without a case that holds it, and each case that it names can be seen somewhere.
+//! docs/security.md claims nothing without a case that holds it, and each case that it names can be seen somewhere. Those that other
+//! pages name are there.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +9,34 @@ use suite::manifest::{Channel, Manifest};
 
 use super::{Case, FileCase};
 
+/// Pages that name cases in their text.
+const PAGES: [(&str, &str); 2] = [
+    ("docs/reliability.md", include_str!("../../../../docs/reliability.md")),
+    ("docs/old-glibc.md", include_str!("../../../../docs/old-glibc.md")),
+];
 const SECURITY: &str = include_str!("../../../../docs/security.md");
 
 pub fn cases() -> Vec<FileCase> {
-    vec![FileCase { name: "security-claims", check: held }]
+    vec![FileCase { name: "security-claims", check: held }, FileCase { name: "named-in-docs", check: named }]
+}
+
+/// The names of all cases that there are, of files and of processes.
+fn known() -> Vec<String> {
+    let files = super::auditor().into_iter().map(|case| format!("auditor/{}", case.name));
+    super::all().into_iter().map(|case| case.name).chain(files).collect()
+}
+
+/// Every case that a page names is one.
+fn named(_: &Manifest) -> Result<()> {
+    let known = known();
+    for (page, text) in PAGES {
+        let named = claims::named(text);
+        ensure!(!named.is_empty(), "{page} names no case");
+        let unknown: Vec<&Test<'_>> =
+            named.iter().filter(|test| !known.iter().any(|case| test.is_case(case))).collect();
+        ensure!(unknown.is_empty(), "{page} names cases that there are not: {unknown:?}");
+    }
+    Ok(())
 }
 
 /// Every case that is named is one, and is tried here on some channel.
@@ -23,7 +48,7 @@ fn held(manifest: &Manifest) -> Result<()> {
         places.any(|(channel, view)| case.applies(manifest, channel, view))
     };
     let files: Vec<String> = super::auditor().iter().map(|case| format!("auditor/{}", case.name)).collect();
-    let known: Vec<String> = cases.iter().map(|case| case.name.clone()).chain(files.clone()).collect();
+    let known = known();
     let tried: Vec<String> = cases.iter().filter(is_tried).map(|case| case.name.clone()).chain(files).collect();
     let (mut unknown, mut untried) = (BTreeSet::new(), BTreeSet::new());
     let named: Vec<Test<'_>> = claims::read(SECURITY)?.into_iter().flat_map(|claim| claim.held_by).collect();
