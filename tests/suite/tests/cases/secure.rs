@@ -158,34 +158,43 @@ fn trusted_auditor(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// It opens no file of what the environment names, and no other.
+/// Declines at once.
+const DECLINES: &str = "unsigned la_version(unsigned version) { return 0; }\n";
+
+/// It opens no file of what the environment names, and no other: from where ld.so has loaded it on, the calls are those of a process
+/// with an auditor that declines and does nothing else.
 fn trusted_makes_no_call(bed: &Bed) -> Result<()> {
     bed.library("declared/libfound.so").says("declared").build()?;
     let (_, main) = prepare(bed)?;
     let trusted = trust(bed)?;
-    let traced = |program: &Path, auditor: &str| -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-        let run = as_nobody(bed, &trusted, program)?.arg("libfound.so").declare([bed.path("declared")]);
+    let declines = bed.library("declines.so").source(DECLINES).build()?;
+    let declining = trust_in(bed, "declining", &declines)?;
+    let traced = |program: &Path, trusted: &[PathBuf; 2], auditor: &str| -> Result<(BTreeSet<String>, Vec<String>)> {
+        let run = as_nobody(bed, trusted, program)?.arg("libfound.so").declare([bed.path("declared")]);
         let run = run.env(LEVEL, "3").env(FILE, bed.path("log")).env(INDEX, bed.path("index")).env("LD_AUDIT", auditor);
         let calls = run.traced()?.calls;
         let start = calls.iter().rposition(|call| call.starts_with("execve(") && call.ends_with(" = 0"));
         let own = &calls[start.context("it is started")? + 1..];
-        let kinds = own.iter().filter_map(|call| Some(call.split_once('(')?.0.to_string())).collect();
+        let is_auditor = |call: &String| call.contains("/rtld_loader.so\"") && !call.contains(" = -1 ");
+        let loaded = own.iter().skip_while(|call| !is_auditor(call)).skip_while(|call| !call.starts_with("close("));
+        let kinds = loaded.filter_map(|call| Some(call.split_once('(')?.0.to_string())).collect();
         let files = own.iter().flat_map(|call| call.split('"').skip(1).step_by(2)).filter(|text| text.starts_with('/'));
         Ok((files.map(String::from).collect(), kinds))
     };
     for rights in RIGHTS {
         let privileged = rights.give(bed, &main)?;
-        let ((plain, plain_kinds), (audited, kinds)) =
-            (traced(&privileged, "")?, traced(&privileged, "rtld_loader.so")?);
+        let (plain, _) = traced(&privileged, &trusted, "")?;
+        let (audited, calls) = traced(&privileged, &trusted, "rtld_loader.so")?;
+        let (_, expected) = traced(&privileged, &declining, "rtld_loader.so")?;
         ensure!(audited.iter().any(|file| file.ends_with("/rtld_loader.so")), "{rights:?}: ld.so does not take it");
         // ld.so looks for it in its own directories, and in the program's RUNPATH.
         let own = bed.channel.default_directories.iter().chain([&bed.channel.glibc_lib]);
         let is_ld_sos = |file: &str| own.clone().any(|own| Path::new(file).starts_with(own));
         let more: Vec<&String> = audited.difference(&plain).filter(|file| !is_ld_sos(file)).collect();
-        let calls: Vec<&String> = kinds.difference(&plain_kinds).collect();
-        ensure!(more.is_empty() && calls.is_empty(), "{rights:?}: {more:?} {calls:?}");
+        ensure!(more.is_empty() && !calls.is_empty(), "{rights:?}: {more:?}");
+        ensure!(calls == expected, "{rights:?}: {calls:?}\ninstead of\n{expected:?}");
     }
-    let (ordinary, _) = traced(&main, "rtld_loader.so")?;
+    let (ordinary, _) = traced(&main, &trusted, "rtld_loader.so")?;
     for named in ["index", "declared"] {
         let named = bed.path(named).display().to_string();
         ensure!(ordinary.iter().any(|text| *text == named), "an ordinary program has no use of {named}");
@@ -195,14 +204,19 @@ fn trusted_makes_no_call(bed: &Bed) -> Result<()> {
 
 /// A directory, with the auditor in it, to be seen in the place of another, the glibc's.
 fn trust(bed: &Bed) -> Result<[PathBuf; 2]> {
-    let trusted = bed.path("trusted");
+    trust_in(bed, "trusted", &bed.manifest.auditor)
+}
+
+/// The same with any auditor, in a directory of this name.
+fn trust_in(bed: &Bed, name: &str, auditor: &Path) -> Result<[PathBuf; 2]> {
+    let trusted = bed.path(name);
     if !trusted.exists() {
         fs::create_dir(&trusted)?;
         for entry in fs::read_dir(&bed.channel.glibc_lib)? {
             let entry = entry?;
             symlink(entry.path(), trusted.join(entry.file_name()))?;
         }
-        process::copy_program(&bed.manifest.auditor, &trusted.join("rtld_loader.so"), 0o4755)?;
+        process::copy_program(auditor, &trusted.join("rtld_loader.so"), 0o4755)?;
     }
     Ok([trusted, bed.channel.default_directories[0].clone()])
 }
