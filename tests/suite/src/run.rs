@@ -1,6 +1,7 @@
 //! Starting a program in a view, without and with the auditor.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -184,6 +185,19 @@ impl<'b> Run<'b> {
         options.extend(paths.iter().map(|path| format!("--trace-path={}", path.display())));
         let tracer = Some(Tracer { log: self.bed.path("strace"), options });
         Run { tracer, ..self.clone() }.outcome("refused")
+    }
+
+    /// Runs it as it is, and has each call of this name fail with an error that has to do with the file at `path`, by that path or by a
+    /// descriptor of it. How often that was is said, too.
+    pub fn failing(&self, call: &str, path: &Path, error: u32) -> Result<(Outcome, usize)> {
+        let log = self.bed.path("strace");
+        let inject = format!("--inject={call}:error={error}");
+        // strace's own words would be the program's.
+        let options = ["--quiet=all".to_owned(), inject, format!("--trace-path={}", path.display())];
+        let tracer = Some(Tracer { log: log.clone(), options: options.into() });
+        let outcome = Run { tracer, ..self.clone() }.outcome(&format!("with a failing {call}"))?;
+        let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        Ok((outcome, String::from_utf8_lossy(&text).matches(" (INJECTED)").count()))
     }
 
     /// Its command line and its environment, each entry ended by a NUL.

@@ -1,7 +1,8 @@
 //! The system calls that the auditor makes: no others than docs/security.md says, and the process gets by without each of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use suite::bed::Bed;
@@ -31,6 +32,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("hostile/seccomp-kills", kills).not_emulated(),
         Case::new("hostile/seccomp-fails", fails).not_emulated(),
+        Case::new("hostile/calls-fail-at-the-start", fails_at_the_start).tool("strace"),
         Case::new("hostile/system-calls-at-the-start", at_the_start).tool("strace"),
     ]
 }
@@ -179,6 +181,37 @@ fn fails(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+/// So it is with the calls that are made before the program begins: those on the index and on the log.
+fn fails_at_the_start(bed: &Bed) -> Result<()> {
+    let situations = Situations::new(bed)?;
+    let any = ["any", "-"];
+    let plain = situations.start(&situations.run, &any);
+    let indexed = situations.start(&with_index(&situations.run, &situations.index), &any);
+    let (log, kept) = (bed.path("new.log"), bed.file("kept.log", "")?);
+    let logged = |log: &Path| indexed.clone().env("REPLIT_RTLD_LOG_LEVEL", "3").env("REPLIT_RTLD_LOG_FILE", log);
+    let free = indexed.plain()?;
+    ensure!(free.runs()?.stdout.contains("libfound.so: declared\n"), "{free}");
+    let index: &[&str] = &["openat", "fstat", "mmap", "close"];
+    for (run, path, calls) in [
+        (&indexed, situations.index.as_path(), index),
+        (&logged(&log), &log, &["openat", "fstat", "fcntl", "writev", "close"]),
+        (&logged(&kept), &kept, &["newfstatat"]),
+    ] {
+        for call in calls.iter().map(|call| name_of(bed, call)) {
+            for error in ERRORS {
+                let _ = fs::remove_file(&log);
+                // ld.so may make such a call itself.
+                let (plain, _) = plain.failing(call, path, error)?;
+                let (failed, times) = run.failing(call, path, error)?;
+                ensure!(times > 0, "there is no call of {call} on {}", path.display());
+                is_as_without(&failed, &plain, &free)
+                    .with_context(|| format!("{call} on {} fails with {error}", path.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Each library is what it is without us; or it is missing there, and is still, or is found.
 fn is_as_without(failed: &Outcome, plain: &Outcome, free: &Outcome) -> Result<()> {
     // Who wants a log is told that there is none.
@@ -197,8 +230,7 @@ fn is_as_without(failed: &Outcome, plain: &Outcome, free: &Outcome) -> Result<()
 }
 
 /// What an auditor that does nothing does not do before the program begins, each so often: with something declared, and with an index
-/// besides. (The glibc that a program needs is looked for before it runs, and this one's search path has `$ORIGIN`.) Mappings are as
-/// many at the most: some of the other's are its segments.
+/// besides. The program has `$ORIGIN` in its search path. Mappings are as many at the most: some of the other's are its segments.
 const STARTS: [&[(&str, usize)]; 2] =
     [&[("mmap", 1), ("readlinkat", 1)], &[("openat", 1), ("fstat", 1), ("mmap", 2), ("close", 1), ("readlinkat", 2)]];
 
