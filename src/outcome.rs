@@ -44,7 +44,7 @@ pub enum Unsure {
     LoaderForgotten,
     /// `$ORIGIN` of an object that was opened by a relative path: the working directory may be another by now.
     RelativeOrigin,
-    /// `$ORIGIN` of the program: there was no memory to keep it in.
+    /// `$ORIGIN` of the program: it could not be asked for, or there was no memory to keep it in.
     ProgramOrigin,
     /// ld.so.cache could not be read, or has been replaced since it was.
     Cache,
@@ -65,7 +65,7 @@ impl Unsure {
             Self::LoaderImage => b"the default directories of ld.so are not known",
             Self::LoaderForgotten => b"there are too many objects with an inherited RPATH",
             Self::RelativeOrigin => b"$ORIGIN is relative to a former working directory",
-            Self::ProgramOrigin => b"there was no memory for $ORIGIN of the program",
+            Self::ProgramOrigin => b"$ORIGIN of the program could not be read or kept",
             Self::Cache => b"ld.so.cache cannot be read, or has changed",
             Self::Exhausted => b"there are no file descriptors left, or there is no memory",
             Self::Glibc => b"it is not known where this process's glibc is",

@@ -1,6 +1,7 @@
 //! The objects of this process, as a lookup sees them.
 
 use rustix::fs::{CWD, readlinkat_raw};
+use rustix::io::Errno;
 
 use super::link_map::LoadedObject;
 use super::links::Links;
@@ -83,15 +84,25 @@ impl Objects for LiveObjects<'_> {
 }
 
 /// Says what `$ORIGIN` of the program means, when the process starts: ld.so reads it then, and what the program's file is called later
-/// does not count (sysdeps/unix/sysv/linux/dl-origin.c). It is the directory of /proc/self/exe, or else LD_ORIGIN_PATH.
+/// does not count (sysdeps/unix/sysv/linux/dl-origin.c). It is the directory of /proc/self/exe, or else LD_ORIGIN_PATH. Where a sandbox
+/// refuses to tell us, it may have told ld.so, which asks by another call: that is not known.
 // It takes room on the stack.
 #[inline(never)]
 pub fn program_origin(origin_path: &[u8]) -> Result<Option<&'static [u8]>, Unsure> {
     let mut path = PathBuf::new();
-    // A target that fills the room was cut short.
-    let readlink =
-        |room: &mut [u8]| readlinkat_raw(CWD, c"/proc/self/exe", &mut *room).ok().filter(|len| *len < room.len());
+    let mut is_refused = false;
+    let readlink = |room: &mut [u8]| match readlinkat_raw(CWD, c"/proc/self/exe", &mut *room) {
+        // A target that fills the room was cut short.
+        Ok(len) => Some(len).filter(|len| *len < room.len()),
+        Err(error) => {
+            is_refused = !matches!(error, Errno::NOENT | Errno::NOTDIR);
+            None
+        }
+    };
     let read = path.push_with(readlink).and_then(|()| split_directory(path.as_bytes()));
+    if is_refused {
+        return Err(Unsure::ProgramOrigin);
+    }
     let directory = match read {
         Some((directory, _)) if path.as_bytes().starts_with(b"/") => or_root(directory),
         _ if origin_path.is_empty() => return Ok(None),
