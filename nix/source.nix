@@ -15,6 +15,8 @@ lib.fileset.toSource {
     ../Cargo.lock
     ../Cargo.toml
     ../docs/rtld_loader.7
+    ../docs/old-glibc.md
+    ../docs/reliability.md
     ../docs/security.md
     ../src
     ../tests/fuzz
