@@ -1,6 +1,7 @@
 //! The way of a lookup: what ld.so is answered when it looks for a library.
 //!
-//! 1. A path passes, but for one into a distribution's library directory where there is no such file.
+//! 1. A path passes, but for one into a distribution's library directory where there is no such file: that is the object that
+//!    is loaded by its last component's name, or goes on as that name.
 //! 2. The glibc family is the process's own: a declared one is never handed out, and one that another glibc's library
 //!    leads to is replaced.
 //! 3. What nobody declares passes, at no cost.
@@ -161,10 +162,9 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
         if asked.is_path() && (!is_wanted || look(search.files, asked.name, answer) != Look::Missing) {
             return Ok(Outcome::Pass(Pass::Path));
         }
-        if asked.is_path()
-            && let Some(loaded) = search.objects.loaded(asked.soname)
-        {
-            return loaded_already(search, asked.name, requester, loaded, answer);
+        if asked.is_path() && is_loaded_already(search, asked.soname, answer) {
+            let is_known = !needs_version(search, asked.name, requester);
+            return if is_known { Ok(Outcome::Loaded) } else { Err(Unsure::OtherName) };
         }
         if self.explicit_loader {
             return Err(Unsure::ExplicitLoader);
@@ -242,19 +242,13 @@ impl<O: Objects, F: Files> Lookup<'_, O, F> {
     }
 }
 
-/// For a path that leads nowhere: by its last component ld.so would take what is loaded, without a search.
-fn loaded_already<O: Objects, F: Files>(
-    search: &Search<'_, O, F>,
-    name: &[u8],
-    requester: O::Id,
-    loaded: O::Id,
-    answer: &mut PathBuf,
-) -> Result<Outcome, Unsure> {
+/// Whether an object is loaded that has this soname: asked for that, ld.so would take it without a search. Its path is put into
+/// `answer`.
+fn is_loaded_already<O: Objects, F: Files>(search: &Search<'_, O, F>, soname: &[u8], answer: &mut PathBuf) -> bool {
+    let Some(loaded) = search.objects.loaded(soname) else { return false };
     let path = search.objects.path(loaded);
-    if !path.starts_with(b"/") || has_token(path) || answer.set(&[path]).is_none() {
-        return Ok(Outcome::Pass(Pass::Path));
-    }
-    if needs_version(search, name, requester) { Err(Unsure::OtherName) } else { Ok(Outcome::Loaded) }
+    let is_usable = path.starts_with(b"/") && !has_token(path);
+    is_usable && search.objects.has_soname(loaded, soname) && answer.set(&[path]).is_some()
 }
 
 /// Whether the requester needs a version of a library by this name.

@@ -72,6 +72,10 @@ impl Objects for MadeUpObjects {
         self.0[object].path.as_bytes()
     }
 
+    fn has_soname(&self, object: usize, soname: &[u8]) -> bool {
+        self.loaded(soname) == Some(object)
+    }
+
     fn any_path(&self, mut is_it: impl FnMut(&[u8]) -> bool) -> bool {
         self.0.iter().skip(1).any(|object| is_it(object.path.as_bytes()))
     }
@@ -176,7 +180,9 @@ impl Files for MadeUpFiles {
     fn identity(&mut self, path: &CStr) -> Option<[i128; 2]> {
         let path = path.to_str().unwrap();
         self.asked.push(path.into());
-        Some([0, self.files.keys().position(|file| file == path)? as i128])
+        let nth = self.files.keys().position(|file| file == path);
+        nth.map(|nth| [0, nth as i128])
+            .or_else(|| Some([1, self.directories().iter().position(|it| *it == path)? as i128]))
     }
 
     fn is_directory(&mut self, path: &CStr) -> bool {

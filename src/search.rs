@@ -316,10 +316,9 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
     fn look(&mut self) -> Result<Step, Unsure> {
         match self.files.look(self.path.as_c_str()) {
             Look::Missing | Look::Denied => Ok(Step::Next),
-            // ld.so asks for the directory then: where that cannot be told either, as of a server that is gone, it goes on. What
-            // comes behind may be left to it in any case.
-            Look::NotBelow | Look::Broken if self.processor.is_none() => Ok(Step::Next),
             Look::NotBelow if (self.image)()?.minor >= GOES_ON => Ok(Step::Next),
+            // ld.so asks for the directory then: what cannot be told of either, as of a server that is gone, is not there for it.
+            Look::Broken if !self.is_there() => Ok(Step::Next),
             Look::NotBelow | Look::Broken => Ok(Step::NextList),
             Look::Exhausted => Err(Unsure::Exhausted),
             Look::Irregular => Ok(Step::Found),
@@ -328,6 +327,13 @@ impl<'w, O: Objects, F: Files> Search<'w, O, F> {
                 _ => Ok(Step::Found),
             },
         }
+    }
+
+    /// Whether the directory of the file in the path can be asked for. The file's name is gone then.
+    fn is_there(&mut self) -> bool {
+        let len = self.path.as_bytes().iter().rposition(|&byte| byte == b'/').map_or(0, |last| last.saturating_add(1));
+        self.path.truncate(len);
+        !self.is_absolute() || self.files.identity(self.path.as_c_str()).is_some()
     }
 
     /// ld.so.cache. For a requester with DF_1_NODEFLIB, entries in the default directories don't count.

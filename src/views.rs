@@ -46,6 +46,9 @@ pub trait Objects {
     /// The object of this soname that is in the process already.
     fn loaded(&self, soname: &[u8]) -> Option<Self::Id>;
 
+    /// Whether that is its DT_SONAME.
+    fn has_soname(&self, object: Self::Id, soname: &[u8]) -> bool;
+
     /// The path that it was loaded from; empty for the program.
     fn path(&self, object: Self::Id) -> &[u8];
 

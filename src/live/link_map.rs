@@ -121,7 +121,8 @@ impl LoadedObject {
         self.and_behind().find(|object| object.is_at(soname) || object.soname() == Some(soname))
     }
 
-    fn soname(self) -> Option<&'static [u8]> {
+    /// Its DT_SONAME.
+    pub fn soname(self) -> Option<&'static [u8]> {
         let offset = self.dynamic().find(|entry| entry.d_tag == DT_SONAME)?.d_val() as usize;
         self.strings().get(offset)
     }

@@ -58,6 +58,10 @@ impl Objects for LiveObjects<'_> {
         self.libc.filter(|_| soname == LIBC).or_else(|| self.first.find(soname))
     }
 
+    fn has_soname(&self, object: LoadedObject, soname: &[u8]) -> bool {
+        object.soname() == Some(soname)
+    }
+
     fn path(&self, object: LoadedObject) -> &[u8] {
         object.name()
     }

@@ -194,9 +194,9 @@ fn what_ld_so_refuses_ends_its_search_and_what_it_skips_does_not() {
         (other_class(), found(Place::Runpath, "/b/libx.so")),
         (Look::Missing, found(Place::Runpath, "/b/libx.so")),
         (Look::Denied, found(Place::Runpath, "/b/libx.so")),
-        // ELOOP and the like end the list, not the search; whether they do is left to ld.so.
-        (Look::Broken, found(Place::Runpath, "/b/libx.so")),
-        (Look::NotBelow, found(Place::Runpath, "/b/libx.so")),
+        // ELOOP and the like end the list, not the search.
+        (Look::Broken, found(Place::Default, "/lib/libx.so")),
+        (Look::NotBelow, found(Place::Default, "/lib/libx.so")),
     ] {
         let mut files = MadeUpFiles::with_libraries(&["/b/libx.so", "/lib/libx.so"]);
         files.files.insert("/a/libx.so".into(), look);

@@ -149,7 +149,8 @@ fn put(path: &Path, put: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 
 /// Makes a directory and those above it, which everybody may look into, whatever the umask: so it is with the files.
 fn make(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
+    // Above a relative path there is one without a name.
+    if directory.as_os_str().is_empty() || directory.is_dir() {
         return Ok(());
     }
     directory.parent().map_or(Ok(()), make)?;

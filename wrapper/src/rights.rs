@@ -9,6 +9,24 @@ use rustix::fs::{StatVfsMountFlags, getxattr, statvfs};
 use rustix::process::{getgid, getuid};
 use rustix::thread::no_new_privs;
 
+/// What a file says of capabilities (`security.capability`, linux/capability.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Capabilities {
+    /// A program may take them up.
+    Permitted,
+    /// It has them from the start.
+    InEffect,
+}
+
+impl Capabilities {
+    fn of(program: &Path) -> Option<Self> {
+        const EFFECTIVE: u8 = 1;
+        let mut bytes = [0_u8; 64];
+        getxattr(program, c"security.capability", &mut bytes).ok()?;
+        Some(if bytes[0] & EFFECTIVE != 0 { Self::InEffect } else { Self::Permitted })
+    }
+}
+
 /// Who starts a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
@@ -36,7 +54,11 @@ impl Caller {
         let gains_user = file.mode() & SET_USER != 0 && file.uid() != self.user;
         let gains_group = file.mode() & SET_GROUP == SET_GROUP && file.gid() != self.group;
         // Root has them anyway.
-        let gains_capabilities = self.user != 0 && getxattr(program, c"security.capability", &mut [0_u8; 64]).is_ok();
-        !self.keeps_rights && (gains_user || gains_group || gains_capabilities) && !is_ignored()
+        let capabilities = (self.user != 0).then(|| Capabilities::of(program)).flatten();
+        // Those that are in effect from the start count though the process does not get them (cap_bprm_creds_from_file of
+        // security/commoncap.c).
+        let counts = capabilities == Some(Capabilities::InEffect)
+            || (!self.keeps_rights && (gains_user || gains_group || capabilities.is_some()));
+        counts && !is_ignored()
     }
 }

@@ -146,6 +146,10 @@ impl World {
             if u.arbitrary()? {
                 machine.directories.insert(directory.to_vec());
             }
+            // Relative ones are not asked for.
+            if directory.starts_with(b"/") && u.ratio(1, 8)? {
+                machine.silent.insert(directory.to_vec());
+            }
             // A file may be there although its directory is not known to be: it was made meanwhile.
             machine.looks.insert([directory, SONAME].concat(), look(u)?);
             if u.ratio(1, 4)? {
@@ -195,10 +199,10 @@ impl World {
             path: &mut path,
         };
         let found = search.find(SONAME, self.requester)?;
-        // For each directory: whether it is there, the same of its subdirectories, the file, and those in the
-        // subdirectories.
+        // For each directory: whether it is there, the same of its subdirectories, the file, those in the subdirectories,
+        // and whether it is there still.
         let directories = 4 * 3 * 2 * (PIECES.len() + 2) + DEFAULT_DIRECTORIES.len() + 1;
-        assert!(self.machine.asked.get() <= directories * (3 + TAKEN.len()), "{} questions", self.machine.asked.get());
+        assert!(self.machine.asked.get() <= directories * (4 + TAKEN.len()), "{} questions", self.machine.asked.get());
         Ok(found.map(|place| (place, path.as_bytes().to_vec())))
     }
 
@@ -325,9 +329,8 @@ impl World {
         }
         Ok(match self.machine.looks.get(path) {
             None | Some(Look::Missing | Look::Denied) => Outcome::Missing,
-            // Only where the very file is wanted that ld.so finds.
-            Some(Look::Broken | Look::NotBelow) if self.processor.is_none() => Outcome::Missing,
             Some(Look::NotBelow) if self.minor >= 39 => Outcome::Missing,
+            Some(Look::Broken) if self.machine.silent.contains(&path[..path.len() - SONAME.len()]) => Outcome::Missing,
             Some(Look::Broken | Look::NotBelow) => Outcome::Ends,
             Some(Look::Exhausted) => return Err(Unsure::Exhausted),
             Some(Look::Irregular) => Outcome::Found,

@@ -61,6 +61,10 @@ impl Objects for Process {
         self.0.iter().position(|object| object.soname == soname)
     }
 
+    fn has_soname(&self, object: usize, soname: &[u8]) -> bool {
+        self.0[object].soname == soname
+    }
+
     fn path(&self, object: usize) -> &[u8] {
         &self.0[object].path
     }
@@ -96,6 +100,8 @@ pub struct Machine {
     pub looks: BTreeMap<Vec<u8>, Look>,
     /// With a closing slash.
     pub directories: BTreeSet<Vec<u8>>,
+    /// Those that can no longer be asked for.
+    pub silent: BTreeSet<Vec<u8>>,
     pub cache: Vec<u8>,
     pub examined: BTreeMap<Vec<u8>, Examined>,
     /// The records of libraries that were read.
@@ -135,8 +141,10 @@ impl Files for Machine {
         None
     }
 
-    fn identity(&mut self, _: &CStr) -> Option<[i128; 2]> {
-        None
+    fn identity(&mut self, path: &CStr) -> Option<[i128; 2]> {
+        let path = self.ask(path);
+        (!self.silent.contains(path))
+            .then(|| [0, self.directories.iter().position(|it| it == path).map_or(-1, |nth| nth as i128)])
     }
 
     fn is_directory(&mut self, path: &CStr) -> bool {

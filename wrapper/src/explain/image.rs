@@ -134,7 +134,7 @@ impl Constants {
     /// Whether a string is compiled into it.
     pub fn has_string(&self, string: &[u8]) -> bool {
         let string = [b"\0", string, b"\0"].concat();
-        self.segments[0].iter().any(|bytes| bytes.windows(string.len()).any(|window| window == string))
+        self.segments.iter().flatten().any(|bytes| bytes.windows(string.len()).any(|window| window == string))
     }
 
     /// What else is, if it is an ld.so.

@@ -173,6 +173,10 @@ impl views::Objects for Objects {
         self.libc.filter(|_| soname == LIBC).or_else(|| self.all.iter().position(is_it))
     }
 
+    fn has_soname(&self, object: usize, soname: &[u8]) -> bool {
+        self.get(object).file.soname.as_deref() == Some(soname)
+    }
+
     fn path(&self, object: usize) -> &[u8] {
         &self.get(object).name
     }

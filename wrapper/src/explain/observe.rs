@@ -49,8 +49,8 @@ pub fn run(program: &OsStr, arguments: &[OsString], is_json: bool, is_verbose: b
         command.stdout(io::stderr());
     }
     // Ctrl-C ends the program, if it does; what it has loaded until then is to be told. A handler, which the program does
-    // not inherit.
-    for signal in [SIGINT, SIGQUIT] {
+    // not inherit. (What is ignored, as in a script's background, stays so.)
+    for signal in [SIGINT, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
         signal_hook::flag::register(signal, Arc::default()).context("cannot handle signals")?;
     }
     let status = command
@@ -72,6 +72,14 @@ pub fn run(program: &OsStr, arguments: &[OsString], is_json: bool, is_verbose: b
     };
     written.and_then(|()| stdout.flush()).context("cannot write to standard output")?;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether a signal is ignored (proc_pid_status(5)).
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
 }
 
 /// The programs of all logs, each process's in a row.

@@ -1,5 +1,7 @@
 //! A library that ld.so cannot find comes from what was declared, whoever asks for it and however.
 
+use std::path::Path;
+
 use anyhow::Result;
 use suite::bed::Bed;
 
@@ -202,9 +204,16 @@ fn missing_path_of_loaded_library(bed: &Bed) -> Result<()> {
     let run = bed.run(&main).declare([bed.path("declared")]);
     let twice = run.clone().arg(&own).arg("libfound.so");
     twice.plain()?.prints([line("own", &own), line("own", &own)])?;
-    let path = run.arg(&own).arg(missing);
+    let path = run.clone().arg(&own).arg(missing);
     path.plain()?.misses(missing)?;
     path.audited()?.prints([line("own", &own), line("own", &own)])?;
+    // By the name of its file alone ld.so would not take it, nor do we.
+    let plugin = bed.library("plugins/libfound.so").soname(Some("plugin.so")).says("plugin").build()?;
+    let declared = bed.path("declared/libfound.so");
+    run.clone().arg(&plugin).arg(missing).audited()?.prints([line("plugin", &plugin), line("declared", &declared)])?;
+    // Of one that was opened by a relative path it is not known where it is now.
+    let run = run.working_directory(bed.path("elsewhere")).arg("./libfound.so").arg(missing);
+    run.audited()?.prints([line("own", Path::new("./libfound.so")), line("declared", &declared)])?;
     Ok(())
 }
 

@@ -182,6 +182,10 @@ fn no_library(bed: &Bed) -> Result<()> {
     symlink("nowhere", bed.path("live").join(TWIN))?;
     alike(true)?;
     fs::remove_file(bed.path("live").join(TWIN))?;
+    // A link to itself ends the list.
+    symlink(TWIN, bed.path("live").join(TWIN))?;
+    alike(false)?;
+    fs::remove_file(bed.path("live").join(TWIN))?;
     bed.dir(format!("live/{TWIN}"))?;
     alike(false)
 }
